@@ -1,0 +1,56 @@
+"""What all API models share: their base class and the string types of the Kubernetes conventions."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+DURATION = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
+
+_DURATION_PARTS = re.compile(r"(\d+)([hms])")
+_SECONDS = {"h": 3600, "m": 60, "s": 1}
+
+
+class ApiModel(BaseModel):
+    """Immutable, camelCase outside, and closed: an unknown field is an error."""
+
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="forbid"
+    )
+
+
+class StatusModel(ApiModel):
+    """Status is read back from the server: fields of another version of the operator are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+def seconds(duration: str) -> int:
+    """The seconds in a Kubernetes duration of hours, minutes and seconds, such as `1h30m`."""
+    return sum(int(amount) * _SECONDS[unit] for amount, unit in _DURATION_PARTS.findall(duration))
+
+
+def _positive(duration: str) -> str:
+    if seconds(duration) <= 0:
+        raise ValueError("must be longer than 0s, such as 10m or 1h30m")
+    return duration
+
+
+Duration = Annotated[str, Field(pattern=DURATION, min_length=2, max_length=24), AfterValidator(_positive)]
+"""Hours, minutes and seconds, in this order: `24h`, `1h30m`, `90s`."""
+
+DnsLabel = Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=63)]
+DnsSubdomain = Annotated[str, Field(pattern=DNS_SUBDOMAIN, min_length=1, max_length=253)]
+LabelKey = Annotated[
+    str,
+    Field(
+        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        max_length=317,
+    ),
+]
+LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]

@@ -1,0 +1,573 @@
+"""The one registry of reasons. A condition or an event can have no reason that is not here.
+
+`docs/reasons.md` is generated from it. A reason names a fact; its `next_step` says what a person does about it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from secureai_operator.api.conditions import ConditionType as C
+
+
+class Severity(StrEnum):
+    """How bad a reason is: for icons, alerts and the order in which `why` looks."""
+
+    GOOD = "Good"
+    PROGRESS = "Progress"
+    WARNING = "Warning"
+    ERROR = "Error"
+    SECURITY = "Security"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A reason with all that its documentation says; `conditions` are the types that may carry it (none: events only)."""
+
+    name: str
+    conditions: tuple[C, ...]
+    severity: Severity
+    meaning: str
+    cause: str
+    next_step: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+REASONS: dict[str, Reason] = {}
+
+
+def _reason(  # noqa: PLR0917 - a row of the table below
+    name: str, conditions: tuple[C, ...], severity: Severity, meaning: str, cause: str, next_step: str
+) -> Reason:
+    reason = Reason(name, conditions, severity, meaning, cause, next_step)
+    if REASONS.setdefault(name, reason) is not reason:
+        raise ValueError(f"reason {name} is registered twice")
+    return reason
+
+
+_G, _P, _W, _E, _S = Severity.GOOD, Severity.PROGRESS, Severity.WARNING, Severity.ERROR, Severity.SECURITY
+_NOTHING = "Nothing to do."
+_CONCERNS = (
+    C.IDENTITY_READY,
+    C.KEY_READY,
+    C.CERTIFICATE_READY,
+    C.ACCESS_GRANTED,
+    C.NETWORK_ISOLATED,
+    C.CONFIDENTIAL_SCHEDULABLE,
+    C.PODS_BOUND,
+)
+_ALL = (C.READY, *_CONCERNS)
+
+# Summary ---------------------------------------------------------------------------------------------------
+ALL_READY = _reason(
+    "AllReady", (C.READY,), _G, "Everything declared is in place.", "All conditions hold.", _NOTHING
+)
+SETTLED = _reason(
+    "Settled",
+    (C.RECONCILING, C.STALLED),
+    _G,
+    "The operator has nothing left to do.",
+    "The last pass finished.",
+    _NOTHING,
+)
+PROGRESSING = _reason(
+    "Progressing",
+    (C.RECONCILING, *_ALL),
+    _P,
+    "The operator is working on it.",
+    "A change was seen and is being carried out.",
+    "Wait; it takes well under a second unless another condition says otherwise.",
+)
+RETRYING = _reason(
+    "Retrying",
+    (C.RECONCILING,),
+    _P,
+    "Something failed that may work later; the operator tries again by itself.",
+    "See the condition that is not True.",
+    "Look at the first condition that is not True, or run `secureai why NAME`.",
+)
+WAITING = _reason(
+    "Waiting",
+    (*_ALL,),
+    _P,
+    "This waits for another condition.",
+    "What it needs is not there yet.",
+    "Look at the condition named in the message.",
+)
+INVALID_SPEC = _reason(
+    "InvalidSpec",
+    (C.STALLED, C.READY),
+    _E,
+    "The spec cannot be carried out as it is.",
+    "A value that the API server could not check is wrong; the message names the field.",
+    "Change the field and apply again.",
+)
+SUSPENDED = _reason(
+    "Suspended",
+    (C.READY, C.RECONCILING),
+    _W,
+    "The workload is left as it is.",
+    "`spec.suspend` is true.",
+    "Set `spec.suspend` to false.",
+)
+TERMINATING = _reason(
+    "Terminating",
+    (C.READY, C.RECONCILING),
+    _P,
+    "The workload is being deleted: its access is being revoked.",
+    "The CR has a deletion timestamp.",
+    "Wait; if Vault cannot be reached see VaultReachable.",
+)
+INTERNAL_ERROR = _reason(
+    "InternalError",
+    (C.READY, C.STALLED),
+    _E,
+    "The operator itself failed on this workload.",
+    "A defect of the operator; its log has the trace under the workload's name.",
+    "Report it, with the output of `secureai status NAME -o json`.",
+)
+
+# Identity --------------------------------------------------------------------------------------------------
+IDENTITY_ESTABLISHED = _reason(
+    "IdentityEstablished",
+    (C.IDENTITY_READY,),
+    _G,
+    "The ServiceAccount and its Vault role exist.",
+    "Both were applied.",
+    _NOTHING,
+)
+NAME_CONFLICT = _reason(
+    "NameConflict",
+    (*_ALL, C.STALLED),
+    _E,
+    "An object with the name that the operator needs exists and is not the workload's.",
+    "Somebody made it, or it belongs to another controller.",
+    "Delete or rename the object named in the message, or rename the workload.",
+)
+KUBERNETES_REFUSED = _reason(
+    "KubernetesRefused",
+    (*_ALL,),
+    _E,
+    "The API server does not accept an object of the workload.",
+    "An admission policy, a quota or a rule of the cluster forbids it.",
+    "Look at the policies and quotas of the namespace for the object named in the message.",
+)
+OPERATOR_FORBIDDEN = _reason(
+    "OperatorForbidden",
+    (*_ALL,),
+    _E,
+    "The operator's own identity lacks a right in Kubernetes.",
+    "Its RBAC was changed or not installed.",
+    "Apply manifests/base again, or run `secureai check`.",
+)
+KUBERNETES_UNAVAILABLE = _reason(
+    "KubernetesUnavailable",
+    (*_ALL,),
+    _P,
+    "The API server did not answer.",
+    "It restarts, is overloaded, or the network is down.",
+    "Wait; the operator tries again by itself.",
+)
+
+# Vault -----------------------------------------------------------------------------------------------------
+VAULT_HEALTHY = _reason(
+    "VaultHealthy",
+    (C.VAULT_REACHABLE,),
+    _G,
+    "Vault answers and accepts the operator.",
+    "The last look succeeded.",
+    _NOTHING,
+)
+VAULT_UNREACHABLE = _reason(
+    "VaultUnreachable",
+    (C.VAULT_REACHABLE, *_ALL),
+    _E,
+    "Vault does not answer.",
+    "It is down, or the network or its certificate keeps the operator away.",
+    "Look at Vault and at the connection's address; the last good state stays and Kubernetes objects keep healing.",
+)
+VAULT_TIMEOUT = _reason(
+    "VaultTimeout",
+    (C.VAULT_REACHABLE, *_ALL),
+    _E,
+    "Vault takes too long to answer.",
+    "It is overloaded, its storage is slow, or an audit device blocks it.",
+    "Look at Vault's audit devices and storage.",
+)
+VAULT_SEALED = _reason(
+    "VaultSealed",
+    (C.VAULT_REACHABLE, *_ALL),
+    _E,
+    "Vault is sealed.",
+    "It restarted without auto-unseal, or somebody sealed it.",
+    "Unseal Vault; the operator goes on by itself.",
+)
+VAULT_NOT_INITIALIZED = _reason(
+    "VaultNotInitialized",
+    (C.VAULT_REACHABLE, *_ALL),
+    _E,
+    "Vault was never initialised.",
+    "A new or emptied server.",
+    "Initialise it and run `secureai vault bootstrap`.",
+)
+VAULT_RATE_LIMITED = _reason(
+    "VaultRateLimited",
+    (C.VAULT_REACHABLE, *_ALL),
+    _W,
+    "Vault limits the operator's requests.",
+    "A rate limit quota of Vault is lower than the connection's requestsPerSecond.",
+    "Raise the quota, or lower requestsPerSecond of the connection.",
+)
+VAULT_FORBIDDEN = _reason(
+    "VaultForbidden",
+    (C.VAULT_REACHABLE, *_ALL),
+    _E,
+    "Vault refuses the operator's requests.",
+    "The operator's policy in Vault is missing or was changed.",
+    "Run `secureai vault bootstrap` with an administrator's token.",
+)
+VAULT_LOGIN_FAILED = _reason(
+    "VaultLoginFailed",
+    (C.VAULT_REACHABLE, *_ALL),
+    _E,
+    "The operator cannot log in to Vault.",
+    "Its auth role, the auth mount or Vault's access to the TokenReview API is missing.",
+    "Run `secureai check`, then `secureai vault bootstrap`.",
+)
+VAULT_REJECTED = _reason(
+    "VaultRejected",
+    (*_ALL,),
+    _E,
+    "Vault can never accept this request.",
+    "The mount's configuration does not fit the spec, such as a TTL over the mount's maximum.",
+    "Compare the spec with the mount's configuration; `secureai check` names differences.",
+)
+CONNECTION_NOT_CONFIGURED = _reason(
+    "ConnectionNotConfigured",
+    (C.VAULT_REACHABLE, C.STALLED, *_ALL),
+    _E,
+    "The workload names a Vault connection that the operator does not have.",
+    "A typing error, or the platform team has not configured it.",
+    "Use a configured connection; the message names the ones there are.",
+)
+
+# Keys ------------------------------------------------------------------------------------------------------
+KEY_AVAILABLE = _reason(
+    "KeyAvailable",
+    (C.KEY_READY,),
+    _G,
+    "The key exists as declared and the data keys are wrapped by it.",
+    "It was read back.",
+    _NOTHING,
+)
+KEY_LOST = _reason(
+    "KeyLost",
+    (C.KEY_READY, C.STALLED, C.READY),
+    _S,
+    "The key existed and is gone from Vault. It is never made anew: a new key could not decrypt the old data.",
+    "Somebody deleted it, or Vault was restored from an older backup.",
+    "Restore the key from Vault's backup. To give the data up, delete the workload and make it again under another name.",
+)
+KEY_REPLACED = _reason(
+    "KeyReplaced",
+    (C.KEY_READY, C.STALLED, C.READY),
+    _S,
+    "The key in Vault is not the one that this workload had.",
+    "Somebody deleted it and made another, or Vault was restored from an older backup.",
+    "Restore the key from Vault's backup; nothing is encrypted with the new one.",
+)
+KEY_EXPOSED = _reason(
+    "KeyExposed",
+    (C.KEY_READY, C.READY),
+    _S,
+    "The key may have left Vault: exportable or allow_plaintext_backup was turned on, and Vault cannot turn it off.",
+    "Somebody with rights on the key's configuration did it.",
+    "Find out who (Vault's audit log); move the data to a new workload with a new key.",
+)
+KEY_CONFIGURATION_DRIFT = _reason(
+    "KeyConfigurationDrift",
+    (C.KEY_READY,),
+    _S,
+    "A setting of the key that cannot be changed differs from the spec.",
+    "The key was made by somebody else, with another type or derivation, before the workload.",
+    "Use the key's own type in the spec, or another workload name.",
+)
+KEY_TYPE_CANNOT_WRAP = _reason(
+    "KeyTypeCannotWrap",
+    (C.KEY_READY, C.STALLED, C.READY),
+    _E,
+    "Data keys are declared with a key that only signs.",
+    "`spec.keys.type` is an ECDSA or Ed25519 type.",
+    "Remove `spec.keys.dataKeys` or use aes256-gcm96.",
+)
+DATA_KEY_LOST = _reason(
+    "DataKeyLost",
+    (C.KEY_READY,),
+    _S,
+    "A wrapped data key is gone from the Secret and from the status.",
+    "Both were removed or overwritten.",
+    "Restore the Secret from a backup; a new data key could not decrypt the old data.",
+)
+CUSTODY_NOT_SUPPORTED = _reason(
+    "CustodyNotSupported",
+    (C.KEY_READY, C.STALLED, C.READY),
+    _E,
+    "This version of the operator does not support the custody mode.",
+    "`spec.keys.custody` is not service-managed.",
+    "Use service-managed.",
+)
+
+# Certificates ----------------------------------------------------------------------------------------------
+CERTIFICATE_ISSUED = _reason(
+    "CertificateIssued",
+    (C.CERTIFICATE_READY,),
+    _G,
+    "A valid certificate is in its Secret.",
+    "It was verified against the CA.",
+    _NOTHING,
+)
+CERTIFICATE_NOT_REQUESTED = _reason(
+    "CertificateNotRequested",
+    (C.CERTIFICATE_READY,),
+    _G,
+    "No certificate is asked for.",
+    "`spec.certificate.delivery` is None.",
+    _NOTHING,
+)
+CERTIFICATE_EXPIRED = _reason(
+    "CertificateExpired",
+    (C.CERTIFICATE_READY, C.READY),
+    _E,
+    "The certificate has expired and could not be renewed.",
+    "Vault was not reachable for a third of its lifetime, or the operator did not run.",
+    "See VaultReachable; it is renewed as soon as Vault answers.",
+)
+
+# Access ----------------------------------------------------------------------------------------------------
+ACCESS_GRANTED = _reason(
+    "RulesGranted",
+    (C.ACCESS_GRANTED,),
+    _G,
+    "The declared rules, and nothing else, are granted.",
+    "Role and RoleBinding were applied.",
+    _NOTHING,
+)
+NO_ACCESS_REQUESTED = _reason(
+    "NoAccessRequested",
+    (C.ACCESS_GRANTED,),
+    _G,
+    "The workload has no rights in the Kubernetes API.",
+    "No rules are declared.",
+    _NOTHING,
+)
+BEYOND_CEILING = _reason(
+    "BeyondCeiling",
+    (C.ACCESS_GRANTED, C.STALLED, C.READY),
+    _E,
+    "A declared rule is more than the platform lets any workload have.",
+    "The ClusterRole secureai-grant-ceiling does not hold it.",
+    "Remove the rule, or ask the platform team to add it to the ceiling.",
+)
+ROLE_NOT_FOUND = _reason(
+    "RoleNotFound",
+    (C.ACCESS_GRANTED,),
+    _E,
+    "A role named in roleRefs does not exist.",
+    "A typing error, or it was deleted.",
+    "Create the role or correct the name.",
+)
+
+# Network ---------------------------------------------------------------------------------------------------
+NETWORK_POLICIES_APPLIED = _reason(
+    "PoliciesApplied",
+    (C.NETWORK_ISOLATED,),
+    _G,
+    "Default deny both ways with the declared peers is in place.",
+    "The NetworkPolicies were applied.",
+    _NOTHING,
+)
+AUDIT_ONLY = _reason(
+    "AuditOnly",
+    (C.NETWORK_ISOLATED, C.PODS_BOUND),
+    _W,
+    "Nothing that runs is touched.",
+    "`spec.enforcement` is Audit.",
+    "Set `spec.enforcement` to Enforce when what the status shows is what you want.",
+)
+
+# Placement -------------------------------------------------------------------------------------------------
+SCHEDULABLE = _reason(
+    "Schedulable",
+    (C.CONFIDENTIAL_SCHEDULABLE,),
+    _G,
+    "Nodes that fulfil the placement exist.",
+    "Labels, runtime class and resources were found.",
+    _NOTHING,
+)
+PLACEMENT_OFF = _reason(
+    "PlacementOff",
+    (C.CONFIDENTIAL_SCHEDULABLE,),
+    _W,
+    "The workload may run on any node.",
+    "`spec.confidential.mode` is Off.",
+    "Set it to Required if the workload is to run on TDX only.",
+)
+NO_TDX_NODES = _reason(
+    "NoTDXNodes",
+    (C.CONFIDENTIAL_SCHEDULABLE, C.READY),
+    _E,
+    "No schedulable node carries the labels of a TDX node.",
+    "The cluster has none, node-feature-discovery does not run, or they are cordoned.",
+    "Add TDX nodes or run node-feature-discovery; or set `spec.confidential.mode` to Preferred.",
+)
+RUNTIME_CLASS_MISSING = _reason(
+    "RuntimeClassMissing",
+    (C.CONFIDENTIAL_SCHEDULABLE, C.READY),
+    _E,
+    "The runtime class that the placement needs does not exist.",
+    "Kata Containers is not deployed, or its class has another name.",
+    "Deploy it, or name the class in `spec.confidential.runtimeClassName`.",
+)
+KEYS_EXHAUSTED = _reason(
+    "KeysExhausted",
+    (C.CONFIDENTIAL_SCHEDULABLE, C.READY),
+    _E,
+    "All TDX keys of the nodes are in use.",
+    "Each TD takes one of tdx.intel.com/keys.",
+    "Add TDX nodes or stop other TDs.",
+)
+GPU_NOT_CC_READY = _reason(
+    "GpuNotCcReady",
+    (C.CONFIDENTIAL_SCHEDULABLE, C.READY),
+    _E,
+    "No TDX node has GPUs in confidential-computing mode and ready.",
+    "The mode is off or in transition.",
+    "Set the node label nvidia.com/cc.mode to on and wait for nvidia.com/cc.ready.state.",
+)
+PLATFORM_UNSUPPORTED = _reason(
+    "PlatformUnsupported",
+    (C.CONFIDENTIAL_SCHEDULABLE, C.STALLED, C.READY),
+    _E,
+    "The platform has no preset for what is asked.",
+    "A confidential GPU is asked for on a platform without one.",
+    "Choose another platform or leave the GPU out.",
+)
+
+# Pods ------------------------------------------------------------------------------------------------------
+PODS_BOUND = _reason(
+    "AllPodsBound",
+    (C.PODS_BOUND,),
+    _G,
+    "Every pod of the workload runs under it.",
+    "All pods have its ServiceAccount and volumes.",
+    _NOTHING,
+)
+NO_PODS = _reason(
+    "NoPods",
+    (C.PODS_BOUND,),
+    _G,
+    "The workload has no pods yet.",
+    "No pod matches its selector.",
+    "Label the pod template with secureai.dev/workload: NAME.",
+)
+PODS_UNBOUND = _reason(
+    "PodsUnbound",
+    (C.PODS_BOUND, C.READY),
+    _W,
+    "Pods of the workload run without its protection.",
+    "They were created before the workload or its last change.",
+    "Under enforcement Enforce they are replaced one by one if a controller owns them; delete the others yourself.",
+)
+PODS_CLAIMED_TWICE = _reason(
+    "PodsClaimedTwice",
+    (C.PODS_BOUND, C.STALLED, C.READY),
+    _E,
+    "Another, older workload of the namespace claims the same pods.",
+    "The two pod selectors overlap.",
+    "Change `spec.podSelector` of one of them.",
+)
+
+# Drift and security events ---------------------------------------------------------------------------------
+NO_DRIFT = _reason(
+    "NoDrift",
+    (C.DRIFT_DETECTED,),
+    _G,
+    "Nobody else changed what the operator owns.",
+    "The last look found no difference.",
+    _NOTHING,
+)
+DRIFT_HEALED = _reason(
+    "DriftHealed",
+    (C.DRIFT_DETECTED,),
+    _W,
+    "Somebody else's change was undone.",
+    "See `status.lastDrift`.",
+    "Find out who changed it; change the CR instead.",
+)
+DRIFT_REPORTED = _reason(
+    "DriftReported",
+    (C.DRIFT_DETECTED,),
+    _W,
+    "Somebody else's change stands.",
+    "`spec.driftPolicy` is Warn.",
+    "Undo the change, or set `spec.driftPolicy` to Heal.",
+)
+DRIFT_CONTENDED = _reason(
+    "DriftContended",
+    (C.DRIFT_DETECTED,),
+    _E,
+    "Something keeps changing the same object back; the operator slows down.",
+    "Another controller manages it too.",
+    "Find the other field manager of the object named in the message and stop it.",
+)
+DELETION_ENABLED = _reason(
+    "KeyDeletionEnabled",
+    (),
+    _S,
+    "Somebody allowed the deletion of the key; the operator turned it off again.",
+    "deletion_allowed was set in Vault.",
+    "Find out who (Vault's audit log).",
+)
+ACCESS_REVOKED = _reason(
+    "AccessRevoked",
+    (),
+    _G,
+    "The workload was deleted and its access in Vault is revoked.",
+    "The finalizer did its work.",
+    _NOTHING,
+)
+KEY_RETAINED = _reason(
+    "KeyRetained",
+    (),
+    _G,
+    "The workload was deleted and its key stays in Vault.",
+    "`spec.deletionPolicy` is Retain, or the platform does not allow Destroy.",
+    "Delete the key in Vault when the data is no longer needed.",
+)
+KEY_DESTROYED = _reason(
+    "KeyDestroyed",
+    (),
+    _W,
+    "The workload was deleted and its key destroyed.",
+    "`spec.deletionPolicy` is Destroy and the platform allows it.",
+    _NOTHING,
+)
+ORPHANED = _reason(
+    "Orphaned",
+    (),
+    _E,
+    "The workload was let go although its access in Vault could not be revoked.",
+    "Its namespace was being deleted, or force-delete was asked for, while Vault did not answer.",
+    "Delete what the orphan report in the operator's namespace names.",
+)
+POD_REPLACED = _reason(
+    "PodReplaced",
+    (),
+    _W,
+    "A pod that had escaped the binding was evicted, for its controller to make a bound one.",
+    "It was created before the workload or its last change.",
+    _NOTHING,
+)
