@@ -49,6 +49,10 @@ class KubeExpired(Retry):
     """410: the resource version is too old, list again."""
 
 
+class KubeNotFound(Retry):
+    """404 where something has to be: the object or its namespace is gone, or the kind is not served."""
+
+
 class KubeForbidden(WaitForUser):
     """401 or 403: the operator's own identity lacks a right."""
 

@@ -27,7 +27,7 @@ current_lane: ContextVar[Lane] = ContextVar("current_lane", default=Lane.ROUTINE
 """The lane of the pass that runs in this context; clients may let urgent requests go first."""
 
 
-class QueueShutDown(Exception):  # noqa: N818 -- the end of work, not an error
+class QueueShutDown(Exception):
     """The queue was shut down: there is nothing more to get."""
 
 
@@ -143,12 +143,10 @@ class WorkQueue(Generic[K]):
         try:
             await getter
         except asyncio.CancelledError:
-            if not getter.done() or getter.cancelled():
-                if getter in self._getters:
-                    self._getters.remove(getter)
-            elif any(self._lanes):
-                # It was woken for a key that it will not take: the next one must.
-                self._wake_one_getter()
+            if getter.cancelled():
+                self._getters.remove(getter)
+            else:
+                self._wake_one_getter()  # It was woken for a key that it will not take: the next one must.
             raise
 
     def _wake_one_getter(self) -> None:
