@@ -1,0 +1,45 @@
+"""Certificate: when the one in the Secret will do, and when a new one is due."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from secureai_operator.api.workload import CertificateUsage
+from secureai_operator.core.desired.vault import dns_names
+from secureai_operator.core.facts import CertificateFacts, Workload
+
+RENEW_AT = 2 / 3
+"""Part of the lifetime after which it is renewed: leaves a third for Vault to come back."""
+JITTER = 0.05
+"""Part of the lifetime over which renewals spread, so that certificates made at once do not renew at once."""
+
+_USAGES = {CertificateUsage.SERVER: "serverAuth", CertificateUsage.CLIENT: "clientAuth"}
+
+
+def renewal_time(certificate: CertificateFacts, spread: float) -> int:
+    """Unix time of the renewal; `spread` (0 to 1) is the workload's own place in the jitter."""
+    lifetime = certificate.not_after - certificate.not_before
+    return int(certificate.not_before + lifetime * (RENEW_AT + JITTER * (spread - 0.5)))
+
+
+def renewal_reason(
+    workload: Workload, certificate: CertificateFacts | None, now: datetime, spread: float
+) -> str:
+    """Why a new certificate is due, or "" if the one there will do. An ordered chain; the first that holds."""
+    if certificate is None:
+        return "SecretDoesNotExist"
+    if not certificate.intact:
+        return "SecretNotIntact"
+    if ca_digest and certificate.ca_digest != ca_digest:
+        return "CAChanged"
+    if certificate.dns_names != frozenset(dns_names(workload)):
+        return "NamesChanged"
+    if certificate.usages != frozenset(_USAGES[usage] for usage in workload.spec.certificate.usages):
+        return "UsagesChanged"
+    if now.timestamp() >= renewal_time(certificate, spread):
+        return "RenewalDue"
+    return ""
+
+
+def is_expired(certificate: CertificateFacts, now: datetime) -> bool:
+    return now.timestamp() >= certificate.not_after

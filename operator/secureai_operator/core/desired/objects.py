@@ -1,0 +1,51 @@
+"""The shape of a desired object: who owns it, what it is labelled, which condition speaks of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from secureai_operator import names
+from secureai_operator.api.conditions import ConditionType
+from secureai_operator.api.resources import Resource
+from secureai_operator.core.facts import Manifest, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredObject:
+    """One Kubernetes object that must be exactly so."""
+
+    resource: Resource
+    name: str
+    manifest: Manifest
+    concern: ConditionType
+
+
+def desired_object(
+    workload: Workload, resource: Resource, name: str, concern: ConditionType, content: Manifest
+) -> DesiredObject:
+    """`content` with the metadata that every owned object has."""
+    manifest: dict[str, Any] = {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": name,
+            "namespace": workload.namespace,
+            "labels": {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.WORKLOAD_LABEL: workload.name},
+            "ownerReferences": [owner_reference(workload)],
+        },
+        **content,
+    }
+    return DesiredObject(resource, name, manifest, concern)
+
+
+def owner_reference(workload: Workload) -> dict[str, Any]:
+    """Deleting the CR deletes the object; the CR's own deletion does not wait for it."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "SecureAIWorkload",
+        "name": workload.name,
+        "uid": workload.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }

@@ -1,0 +1,117 @@
+"""Drift: which parts of a live object are ours, and whether they are exactly as desired.
+
+Server-side apply leaves alone what other managers added, so the parts that decide about security are compared
+closed-world: whatever stands in them and is not ours is drift.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from secureai_operator import names
+from secureai_operator.core.facts import CertificateFacts, Manifest
+
+_DIGEST_BYTES = 8
+
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "ServiceAccount": ("automountServiceAccountToken",),
+    "Role": ("rules",),
+    "RoleBinding": ("roleRef", "subjects"),
+    "NetworkPolicy": ("spec.podSelector", "spec.policyTypes", "spec.ingress", "spec.egress"),
+    "Secret": ("type", "immutable", "data"),
+}
+"""What we own of each kind besides its metadata; everything under a part is ours alone."""
+
+_IMMUTABLE_PARTS = frozenset({"roleRef", "type", "immutable"})
+"""Parts that the API server never changes: the object is deleted and made again."""
+
+_OUR_LABELS = (names.MANAGED_BY_LABEL, names.WORKLOAD_LABEL)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """What is kept of a live object that some workload owns: enough to compare, a tenth of its size."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    owner_uid: str
+    digest: bytes
+    """The digests of its parts one after the other, the metadata's first."""
+    certificate: CertificateFacts | None = None
+
+
+def digest(manifest: Manifest) -> bytes:
+    """The digests of all parts of an object, desired or live alike."""
+    kind = str(manifest["kind"])
+    metadata = manifest["metadata"]
+    labels = metadata.get("labels") or {}
+    owners = [owner["uid"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
+    ours = [_part_digest([{key: labels.get(key) for key in _OUR_LABELS}, owners])]
+    ours += [_part_digest(_at(manifest, part)) for part in PARTS[kind]]
+    return b"".join(ours)
+
+
+def differing_parts(kind: str, desired: bytes, live: bytes) -> tuple[str, ...]:
+    """The names of the parts that differ, in the order of PARTS."""
+    return tuple(
+        part
+        for place, part in enumerate(("metadata", *PARTS[kind]))
+        if _slice(desired, place) != _slice(live, place)
+    )
+
+
+def needs_replacement(parts: tuple[str, ...]) -> bool:
+    """Whether a difference in these parts can be undone only by deleting the object."""
+    return not _IMMUTABLE_PARTS.isdisjoint(parts)
+
+
+def controller_uid(manifest: Manifest) -> str:
+    """The uid of the SecureAIWorkload that owns it by a controller reference, or ""."""
+    for owner in manifest["metadata"].get("ownerReferences") or ():
+        if owner.get("controller") and str(owner.get("apiVersion", "")).startswith(f"{names.GROUP}/"):
+            return str(owner["uid"])
+    return ""
+
+
+def is_adoptable(manifest: Manifest, workload_name: str) -> bool:
+    """Whether an object of ours that lost its owner, or whose owner was restored with another uid, may be taken back."""
+    metadata = manifest["metadata"]
+    labels = metadata.get("labels") or {}
+    controllers = [owner for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
+    return (
+        labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
+        and labels.get(names.WORKLOAD_LABEL) == workload_name
+        and all(
+            owner.get("kind") == "SecureAIWorkload" and owner.get("name") == workload_name
+            for owner in controllers
+        )
+    )
+
+
+def foreign_entries(desired: Manifest, live: Manifest) -> Iterator[str]:
+    """Entries of a Secret's data that are not ours: server-side apply would leave them."""
+    yield from sorted(set(live.get("data") or {}) - set(desired.get("data") or {}))
+
+
+def _part_digest(value: Any) -> bytes:
+    # An empty list, an empty map and an absent field mean the same to the API server.
+    text = json.dumps(value or None, sort_keys=True, separators=(",", ":"))
+    return blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
+
+
+def _slice(digests: bytes, place: int) -> bytes:
+    return digests[place * _DIGEST_BYTES : (place + 1) * _DIGEST_BYTES]
+
+
+def _at(manifest: Manifest, path: str) -> Any:
+    value: Any = manifest
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
