@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -11,6 +11,9 @@ from pydantic.alias_generators import to_camel
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 DURATION = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
+
+SAYS = "x-secureai-says"
+"""Schema keyword: what to write instead, for a string that its pattern refuses. `crd` makes it a CEL rule's message."""
 
 _DURATION_PARTS = re.compile(r"(\d+)([hms])")
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
@@ -41,16 +44,51 @@ def _positive(duration: str) -> str:
     return duration
 
 
-Duration = Annotated[str, Field(pattern=DURATION, min_length=2, max_length=24), AfterValidator(_positive)]
+def text(pattern: str, says: str, *, max_length: int, min_length: int | None = None) -> Any:
+    """A string's pattern and size, and what to tell the author of one that does not fit."""
+    return Field(
+        pattern=pattern, min_length=min_length, max_length=max_length, json_schema_extra={SAYS: says}
+    )
+
+
+_LABEL_RULE = "a DNS label: lower-case letters, digits and '-', with a letter or digit at both ends"
+
+Duration = Annotated[
+    str,
+    text(
+        DURATION,
+        "must be hours, minutes and seconds in this order and longer than 0s, such as 24h, 1h30m or 90s",
+        min_length=2,
+        max_length=24,
+    ),
+    AfterValidator(_positive),
+]
 """Hours, minutes and seconds, in this order: `24h`, `1h30m`, `90s`."""
 
-DnsLabel = Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=63)]
-DnsSubdomain = Annotated[str, Field(pattern=DNS_SUBDOMAIN, min_length=1, max_length=253)]
+DnsLabel = Annotated[str, text(DNS_LABEL, f"must be {_LABEL_RULE}", min_length=1, max_length=63)]
+DnsSubdomain = Annotated[
+    str,
+    text(
+        DNS_SUBDOMAIN,
+        f"must be a DNS name without wildcards, each part of it {_LABEL_RULE}",
+        min_length=1,
+        max_length=253,
+    ),
+]
 LabelKey = Annotated[
     str,
-    Field(
-        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+    text(
+        r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        "must be a label key such as app or example.com/app: letters, digits, '-', '_' and '.', "
+        "with a letter or digit at both ends",
         max_length=317,
     ),
 ]
-LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]
+LabelValue = Annotated[
+    str,
+    text(
+        r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
+        "must be a label value: empty, or letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+        max_length=63,
+    ),
+]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from secureai_operator.api.model import ApiModel, Duration, LabelKey, LabelValue, StatusModel
+from secureai_operator.api.model import ApiModel, Duration, LabelKey, LabelValue, StatusModel, text
 from secureai_operator.api.workload_status import Condition, Timestamp
 
 
@@ -21,6 +21,16 @@ class LabelSelector(ApiModel):
     )
 
 
+TimeZone = Annotated[
+    str,
+    text(
+        r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$",
+        "must be a time zone by its IANA name, such as UTC or Europe/Berlin",
+        max_length=64,
+    ),
+]
+
+
 class Schedule(ApiModel):
     """When to rotate: exactly one of cron and interval."""
 
@@ -29,7 +39,7 @@ class Schedule(ApiModel):
         description="Cron expression of five fields: minute, hour, day of month, month, day of week.",
         examples=["0 3 * * 0"],
     )
-    time_zone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]+$", max_length=64)] = Field(
+    time_zone: TimeZone = Field(
         default="UTC", description="IANA time zone of cron and windows.", examples=["Europe/Berlin"]
     )
     interval: Duration | None = Field(

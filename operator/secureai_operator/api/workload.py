@@ -14,6 +14,7 @@ from secureai_operator.api.model import (
     Duration,
     LabelKey,
     LabelValue,
+    text,
 )
 
 
@@ -186,9 +187,33 @@ class CertificateSpec(ApiModel):
     )
 
 
-_Word = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9./]*[a-z0-9])?$", min_length=1, max_length=63)]
-_Group = Annotated[str, Field(pattern=r"^[a-z0-9.-]*$", max_length=253)]
-_ResourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.:]*[A-Za-z0-9])?$", max_length=253)]
+_Word = Annotated[
+    str,
+    text(
+        r"^[a-z0-9]([-a-z0-9./]*[a-z0-9])?$",
+        "must be one resource or verb in lower case, such as configmaps or get; wildcards are not allowed: list each",
+        min_length=1,
+        max_length=63,
+    ),
+]
+_Group = Annotated[
+    str,
+    text(
+        r"^[a-z0-9.-]*$",
+        "must be one API group in lower case, such as apps, or the empty string for the core group; "
+        "wildcards are not allowed: list each",
+        max_length=253,
+    ),
+]
+_ResourceName = Annotated[
+    str,
+    text(
+        r"^[A-Za-z0-9]([-A-Za-z0-9_.:]*[A-Za-z0-9])?$",
+        "must be the full name of one object: letters, digits, '-', '_', '.' and ':', with a letter or digit at "
+        "both ends; wildcards are not allowed",
+        max_length=253,
+    ),
+]
 
 
 class AccessRule(ApiModel):
@@ -272,6 +297,16 @@ class AccessSpec(ApiModel):
     )
 
 
+Cidr = Annotated[
+    str,
+    text(
+        r"^[0-9a-fA-F:.]+/[0-9]{1,3}$",
+        "must be addresses in CIDR notation, such as 10.20.0.0/16; one address is 10.20.0.1/32",
+        max_length=43,
+    ),
+]
+
+
 class NetworkPeer(ApiModel):
     """One other side of a connection: exactly one of workload, podLabels with or without namespace, or cidr."""
 
@@ -291,7 +326,7 @@ class NetworkPeer(ApiModel):
         description="Labels of the peer's pods.",
         examples=[{"app": "gateway"}],
     )
-    cidr: Annotated[str, Field(pattern=r"^[0-9a-fA-F:.]+/[0-9]{1,3}$", max_length=43)] | None = Field(
+    cidr: Cidr | None = Field(
         default=None,
         description="Addresses in CIDR notation.",
         examples=["10.20.0.0/16"],
@@ -299,7 +334,7 @@ class NetworkPeer(ApiModel):
 
 
 NetworkPort = Annotated[
-    int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 11})
+    int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 10})
 ]
 """`443` is TCP; `"53/UDP"` names the protocol."""
 
