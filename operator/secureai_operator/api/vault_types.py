@@ -22,6 +22,8 @@ class VaultConnection:
     """The kubernetes auth role of the operator's routine identity."""
     token_file: str
     """The operator's projected ServiceAccount token; read again at every login."""
+    destroy_role: str | None = None
+    """The role that may destroy keys; without it `delete_key` is refused before anything is sent."""
     namespace: str | None = None
     ca_file: str | None = None
     transit_mount: str = "saw-transit"

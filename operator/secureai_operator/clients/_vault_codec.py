@@ -187,11 +187,13 @@ def _foreign(data: Mapping[str, Any], expected: Mapping[str, Any]) -> tuple[str,
     return tuple(sorted(name for name, want in expected.items() if not _same(data.get(name), want)))
 
 
-def _same(got: Any, want: Any) -> bool:
+def _same(got: Any, want: object) -> bool:
     if isinstance(want, tuple):
         return _words(got) == want
-    if isinstance(want, bool | str):
-        return bool(want == type(want)(got or ""))
+    if isinstance(want, bool):
+        return bool(got) is want
+    if isinstance(want, str):
+        return str(got or "") == want
     return seconds(got) == want
 
 

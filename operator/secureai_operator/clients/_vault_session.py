@@ -46,9 +46,10 @@ class VaultSession:
     fails they all get its error, and so does everybody until the pause is over.
     """
 
-    def __init__(self, line: VaultLine, connection: VaultConnection) -> None:
+    def __init__(self, line: VaultLine, connection: VaultConnection, role: str) -> None:
         self._line = line
         self._connection = connection
+        self._role = role
         self._login = asyncio.Lock()
         self._token: Token | None = None
         self._fresh = asyncio.Event()
@@ -138,7 +139,7 @@ class VaultSession:
         except (OSError, UnicodeDecodeError):
             raise VaultDenied(LOGIN_FAILED, "the operator's ServiceAccount token cannot be read") from None
         path = f"/v1/auth/{self._connection.auth_mount}/login"
-        body = {"role": self._connection.role, "jwt": jwt}
+        body = {"role": self._role, "jwt": jwt}
         answer = await self._line.send(Request("login", "POST", path, body, Effect.WRITE))
         if not answer.ok:
             raise VaultDenied(LOGIN_FAILED, "Vault does not let the operator log in")

@@ -18,13 +18,20 @@ from secureai_operator.api.vault_types import (
     VaultHealth,
 )
 from secureai_operator.clients import _vault_codec as codec
-from secureai_operator.clients._vault_errors import REJECTED, UNREACHABLE, Effect, error_of, unavailable
+from secureai_operator.clients._vault_errors import (
+    FORBIDDEN,
+    REJECTED,
+    UNREACHABLE,
+    Effect,
+    error_of,
+    unavailable,
+)
 from secureai_operator.clients._vault_health import HealthCallback, HealthMonitor
 from secureai_operator.clients._vault_http import Answer
 from secureai_operator.clients._vault_line import Observe, Request, VaultLine
 from secureai_operator.clients._vault_session import VaultSession
 from secureai_operator.clients.vault_api import VaultApi
-from secureai_operator.errors import VaultRefused
+from secureai_operator.errors import VaultDenied, VaultRefused
 
 __all__ = ["HvacVault", "VaultApi"]
 
@@ -33,7 +40,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
-_SERIAL = re.compile(r"[0-9a-f]{2}([:-][0-9a-f]{2})*", re.IGNORECASE)
 
 
 def _ignore(op: str, code: str, seconds: float) -> None:
@@ -59,7 +65,10 @@ class HvacVault:
     ) -> None:
         self.connection = connection
         self._line = VaultLine(connection, observe, is_urgent)
-        self._session = VaultSession(self._line, connection)
+        self._session = VaultSession(self._line, connection, connection.role)
+        self._destroyer = (
+            VaultSession(self._line, connection, connection.destroy_role) if connection.destroy_role else None
+        )
         self._monitor = HealthMonitor(self._line, self._session, needed)
         self._accessor: str | None = None
 
@@ -85,7 +94,8 @@ class HvacVault:
             tasks.create_task(self._session.run(), name=f"vault-token-{self.connection.name}")
 
     async def close(self) -> None:
-        await self._session.close()
+        for session in filter(None, (self._session, self._destroyer)):
+            await session.close()
         self._line.close()
 
     # Keys
@@ -124,7 +134,16 @@ class HvacVault:
         return _decoded(codec.key_state, answer)
 
     async def delete_key(self, name: str) -> None:
-        await self._write("key/delete", "DELETE", self._key(name))
+        if await self.read_key(name) is None:
+            return
+        if self._destroyer is None:
+            raise VaultDenied(FORBIDDEN, "no role that may destroy keys is configured for this connection")
+        allow = Request(
+            "key/allow-delete", "POST", f"{self._key(name)}/config", {"deletion_allowed": True}, Effect.WRITE
+        )
+        delete = Request("key/delete", "DELETE", self._key(name), effect=Effect.WRITE)
+        for request in (allow, delete):
+            _accepted(await self._send(request, self._destroyer), request)
 
     async def rewrap(
         self, name: str, ciphertexts: Sequence[str], contexts: Sequence[str] | None = None
@@ -196,11 +215,9 @@ class HvacVault:
             raise VaultRefused(REJECTED, "the PKI mount has no issuer")
         return _decoded(codec.ca_chain, answer)
 
-    async def revoke_certificate(self, serial: str) -> None:
-        if not _SERIAL.fullmatch(serial):
-            raise VaultRefused(REJECTED, "this is no serial number of a certificate")
+    async def revoke_certificate(self, certificate_pem: str) -> None:
         path = f"/v1/{self.connection.pki_mount}/revoke"
-        await self._write("cert/revoke", "POST", path, {"serial_number": serial.replace("-", ":")})
+        await self._write("cert/revoke", "POST", path, {"certificate": certificate_pem})
 
     # Identities
 
@@ -253,13 +270,14 @@ class HvacVault:
     async def _accept(self, request: Request) -> Answer:
         return _accepted(await self._send(request), request)
 
-    async def _send(self, request: Request) -> Answer:
+    async def _send(self, request: Request, session: VaultSession | None = None) -> Answer:
         """With the operator's token, and once more with another one after a 403."""
-        token = await self._session.token()
+        session = session or self._session
+        token = await session.token()
         answer = await self._line.send(request, token.value)
         if answer.status_code not in (HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED):
             return answer
-        other = await self._session.replaced(token)
+        other = await session.replaced(token)
         return answer if other is None else await self._line.send(request, other.value)
 
     # Where things are: every path goes through `_own`, so no name can step out of its place.

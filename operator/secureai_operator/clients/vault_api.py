@@ -85,14 +85,16 @@ class VaultApi(Protocol):
         """The PEM bundle that certificates of this connection verify against."""
         ...
 
-    async def revoke_certificate(self, serial: str) -> None: ...
+    async def revoke_certificate(self, certificate_pem: str) -> None:
+        """Revoke by the certificate itself: Vault keeps none of those it signs (`no_store`)."""
+        ...
 
     async def set_entity_disabled(self, service_account_uid: str, disabled: bool) -> bool:
         """Whether there is such an entity: one that never logged in has none, and needs none."""
         ...
 
     async def delete_key(self, name: str) -> None:
-        """Destroy the key for good; needs the separate `destroy` policy, and refuses without it."""
+        """Destroy the key for good; `VaultDenied` unless a destroying role is configured."""
         ...
 
     async def run(self) -> None:
