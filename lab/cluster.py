@@ -19,6 +19,8 @@ from lab.rest import JsonClient
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 1.0
+# The label of every object the lab makes; on a cluster of the user's own only these are ever deleted.
+OURS = {"secureai.dev/lab": "true"}
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 SERVICE_RANGE = "10.96.0.0/16"
 SERVICE_ADDRESS = "10.96.0.1"
@@ -52,18 +54,35 @@ class Access:
 class Cluster(Protocol):
     """What the lab needs of a cluster, wherever it comes from."""
 
-    access: Access
-    kubectl: Path
-    audit_log: Path | None
+    @property
+    def access(self) -> Access:
+        """How to reach it; known after `start`."""
+
+    @property
+    def kubectl(self) -> Path:
+        """The kubectl to use with it."""
+
+    @property
+    def audit_log(self) -> Path | None:
+        """The API server's audit log, if the lab can read it."""
+
+    def start(self) -> None:
+        """Begin to start; returns before it is ready."""
+
+    def finish_start(self) -> None:
+        """Wait until the API server is ready and start what needs it."""
+
+    def wait_controllers(self) -> None:
+        """Wait until the controllers work."""
+
+    def kwok_kubeconfig(self) -> Path:
+        """The identity kwok plays nodes with."""
 
     def stop_apiserver(self) -> None:
         """Stop the API server; everything else stays."""
 
     def start_apiserver(self) -> None:
         """Start it again, on the same port and data, and wait until it is ready."""
-
-    def close(self) -> None:
-        """Give back what is held outside of this process's children."""
 
 
 class LocalCluster:
@@ -100,13 +119,13 @@ class LocalCluster:
 
     def wait_ready(self, deadline: float = READY_SECONDS) -> None:
         """Wait until the API server says it is ready."""
-        self.apiserver.wait_ready(self._is_ready, deadline, "the API server to be ready")
+        self.apiserver.wait_ready(lambda: is_ready(self.access.api), deadline, "the API server to be ready")
 
-    def wait_controllers(self, deadline: float = READY_SECONDS) -> None:
+    def wait_controllers(self) -> None:
         """Wait until the controllers have made what every namespace gets."""
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         self.controller_manager.wait_ready(
-            lambda: self.access.api.request("GET", account), deadline, "the controllers to work"
+            lambda: self.access.api.request("GET", account), READY_SECONDS, "the controllers to work"
         )
 
     def stop_apiserver(self) -> None:
@@ -119,20 +138,15 @@ class LocalCluster:
         self.apiserver.start()
         self.wait_ready()
 
-    def close(self) -> None:
-        """Nothing is held outside of the processes."""
+    def kwok_kubeconfig(self) -> Path:
+        """An administrator's rights under kwok's own name, so that the audit log tells them apart."""
+        return self.kubeconfig_of("kwok", "system:masters")
 
     def kubeconfig_of(self, user: str, group: str | None = None) -> Path:
         """A kubeconfig for a user by client certificate."""
         files = self._authority.client(user, group)
         path = self._directory / "kubeconfigs" / f"{user.replace(':', '-')}.yaml"
         return write_kubeconfig(path, self.access.url, self._authority.certificate, certificate_user(files))
-
-    def _is_ready(self) -> bool:
-        try:
-            return self.access.api.raw("GET", "/readyz", timeout=5)[0] == HTTPStatus.OK
-        except LabError:
-            return False
 
     def _admin_access(self, url: str) -> Access:
         files = self._authority.client("lab-admin", "system:masters")
@@ -213,3 +227,11 @@ class LocalCluster:
             "--profiling=false",
         ]
         return self._processes.process("kube-scheduler", [self._binaries.kube_scheduler, *flags])
+
+
+def is_ready(api: JsonClient) -> bool:
+    """Whether the API server says it is ready; False when nobody answers."""
+    try:
+        return api.raw("GET", "/readyz", timeout=5)[0] == HTTPStatus.OK
+    except LabError:
+        return False

@@ -1,8 +1,8 @@
 """The lab's guard: a small process that owns every child of one lab and outlives nobody.
 
 It runs as a script of its own (standard library only). The lab speaks to it over a socket, one JSON object a
-line: `spawn`, `signal`, `poll`. When the socket closes or its parent is gone, for whatever reason, SIGKILL included, it
-kills what it started and removes the lab's directory. Its children in turn die with it by PR_SET_PDEATHSIG, which
+line: `spawn`, `signal`, `poll`, `at_end`. When the socket closes or its parent is gone, for whatever reason, SIGKILL included, it
+kills what it started, runs the `at_end` commands and removes the lab's directory. Its children in turn die with it by PR_SET_PDEATHSIG, which
 is safe here and not in the lab's own process: that signal follows the *thread* that forked, and this process has one.
 """
 
@@ -31,6 +31,7 @@ class Guard:
 
     def __init__(self) -> None:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._at_end: list[dict[str, Any]] = []
         self._die_with_me = _parent_death_hook()
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +44,9 @@ class Guard:
                     return {"sent": self._signal(request["pid"], request["signal"])}
                 case "poll":
                     return {"code": self._poll(request["pid"])}
+                case "at_end":
+                    self._at_end.append(request)
+                    return {}
                 case other:
                     return {"error": f"unknown request {other}"}
         except OSError as error:
@@ -55,6 +59,23 @@ class Guard:
         for child in self._children.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=10)
+
+    def clean_up(self) -> None:
+        """Run the commands that undo what is not a child (a container, an object in a user's cluster), last first."""
+        for command in reversed(self._at_end):
+            with (
+                contextlib.suppress(OSError, subprocess.TimeoutExpired),
+                Path(command["log"]).open("ab") as log,
+            ):
+                subprocess.run(
+                    command["argv"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=command["env"],
+                    timeout=command["deadline"],
+                    check=False,
+                )
 
     def _spawn(self, request: dict[str, Any]) -> int:
         with Path(request["log"]).open("ab") as log:
@@ -137,6 +158,7 @@ def main() -> None:
             _serve(channel, guard, int(parent))
     finally:
         guard.end_all()
+        guard.clean_up()
         if fate == "remove":
             shutil.rmtree(Path(directory), ignore_errors=True)
 

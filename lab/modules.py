@@ -25,8 +25,9 @@ from lab.errors import LabError, LabTimeout, LabUnavailable
 MODULES = Path(__file__).parent / "modules"
 GO_MINIMUM = (1, 26)
 GO_MISSING = (
-    "Go 1.26 or newer is needed to build the lab's etcd, Kubernetes and Vault from their modules: install it from "
-    "https://go.dev/dl and put it on PATH"
+    "Go 1.26 or newer is needed to build the lab's etcd, Kubernetes and Vault from their modules. Install it from "
+    "https://go.dev/dl and put it on PATH; or install kind and start Docker; or name a cluster of yours in "
+    "SECUREAI_LAB_KUBECONFIG"
 )
 PROGRESS_SECONDS = 10.0
 BUILD_DEADLINE_SECONDS = 3600.0
@@ -90,9 +91,9 @@ def built(module: Module) -> Path:
     if _is_complete(target, module):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _only_builder(module):
+    with _only_builder(module) as lock:
         if not _is_complete(target, module):
-            _build(module, target)
+            _build(module, target, lock)
     return target
 
 
@@ -101,7 +102,7 @@ def _is_complete(folder: Path, module: Module) -> bool:
 
 
 @contextlib.contextmanager
-def _only_builder(module: Module) -> Iterator[None]:
+def _only_builder(module: Module) -> Iterator[int]:
     with (cache_home() / f"{module.name}.lock").open("w") as lock:
         end = time.monotonic() + BUILD_DEADLINE_SECONDS
         told = 0.0
@@ -116,10 +117,10 @@ def _only_builder(module: Module) -> Iterator[None]:
                     told = time.monotonic()
                     say(f"waiting for another process that builds {module.name}")
                 time.sleep(0.2)
-        yield
+        yield lock.fileno()
 
 
-def _build(module: Module, target: Path) -> None:
+def _build(module: Module, target: Path, lock: int) -> None:
     go = _go(module)
     started = time.monotonic()
     say(
@@ -128,7 +129,7 @@ def _build(module: Module, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{module.name}-") as scratch:
         binaries = Path(scratch) / "bin"
         binaries.mkdir()
-        _install(go, module, binaries, Path(scratch) / "log")
+        _install(go, module, binaries, Path(scratch) / "log", lock)
         for built_name, name in module.renames.items():
             (binaries / built_name).rename(binaries / name)
         if not _is_complete(binaries, module):
@@ -141,7 +142,7 @@ def _build(module: Module, target: Path) -> None:
     say(f"built {module.name} in {time.monotonic() - started:.0f} s")
 
 
-def _install(go: str, module: Module, binaries: Path, log: Path) -> None:
+def _install(go: str, module: Module, binaries: Path, log: Path, lock: int) -> None:
     environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(binaries), "GOWORK": "off"}
     with log.open("wb") as output:
         build = subprocess.Popen(
@@ -151,6 +152,8 @@ def _install(go: str, module: Module, binaries: Path, log: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            # If this process is killed, the compiler that is left keeps the lock: nobody builds beside it.
+            pass_fds=[lock],
         )
         try:
             code = _watch(build, module, log)

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
+from lab.cluster import OURS
 from lab.errors import RequestFailed
 from lab.processes import Process, Processes
 from lab.rest import Json, JsonClient
@@ -150,7 +151,7 @@ class Nodes:
                 raise
 
     def _ready_names(self) -> set[str]:
-        selector = quote("secureai.dev/lab-node=true")
+        selector = quote(",".join(f"{key}={value}" for key, value in OURS.items()))
         items = self._api.request("GET", f"{NODES}?labelSelector={selector}&resourceVersion=0")["items"]
         return {node["metadata"]["name"] for node in items if _is_ready(node)}
 
@@ -180,7 +181,7 @@ def node_object(spec: NodeSpec) -> Json:
         "kubernetes.io/hostname": spec.name,
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": "amd64",
-        "secureai.dev/lab-node": "true",
+        **OURS,
         **_LABELS[spec.kind],
         **spec.labels,
     }
@@ -211,7 +212,7 @@ def runtime_class_object(name: str, memory: str, node_selector: Mapping[str, str
     return {
         "apiVersion": "node.k8s.io/v1",
         "kind": "RuntimeClass",
-        "metadata": {"name": name},
+        "metadata": {"name": name, "labels": OURS},
         "handler": name,
         "overhead": {"podFixed": {"memory": memory, "cpu": "1", "tdx.intel.com/keys": "1"}},
         "scheduling": {"nodeSelector": dict(node_selector)},

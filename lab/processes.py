@@ -19,6 +19,7 @@ from lab.errors import LabError, LabTimeout
 from lab.waiting import wait_for
 
 STOP_SECONDS = 20.0
+END_SECONDS = 20.0
 LOG_TAIL_LINES = 15
 
 
@@ -55,6 +56,7 @@ class Processes:
             )
         self._socket = ours
         self._lines = ours.makefile("rwb")
+        self._clean_up_seconds = 0.0
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send one request to the guard and return its answer."""
@@ -72,8 +74,17 @@ class Processes:
             raise LabError(f"{request['do']}: {answer['error']}")
         return answer
 
-    def close(self, deadline: float = 20.0) -> None:
+    def at_end(self, argv: Sequence[str | Path], env: Mapping[str, str], deadline: float) -> None:
+        """Have a command run when everything has ended, however it ends; its output goes to `logs/at-end.log`."""
+        log = self.directory / "logs" / "at-end.log"
+        log.parent.mkdir(exist_ok=True)
+        command = [str(part) for part in argv]
+        self.ask(do="at_end", argv=command, env=dict(env), deadline=deadline, log=str(log))
+        self._clean_up_seconds += deadline
+
+    def close(self) -> None:
         """End everything at once and wait until it is gone; a second call does nothing."""
+        deadline = END_SECONDS + self._clean_up_seconds
         with self._lock:
             with contextlib.suppress(OSError):
                 self._lines.close()

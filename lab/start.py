@@ -3,24 +3,53 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
 from pathlib import Path
 
-from lab.binaries import cluster_binaries, kwok_binary, vault_binaries
-from lab.cluster import LocalCluster
+from lab import external
+from lab.binaries import cluster_binaries, kubectl_binary, kwok_binary, vault_binaries
+from lab.cluster import OURS, Cluster, LocalCluster
+from lab.errors import LabUnavailable, RequestFailed
+from lab.external import UserCluster, UserVault
 from lab.handle import Lab
+from lab.kind import KindCluster, docker_answers
 from lab.nodes import DEFAULT_NODES, Nodes, NodeSpec
 from lab.ports import Ports
 from lab.processes import Processes
 from lab.rest import Json, JsonClient
-from lab.vault import LocalVault, configure_token_review
+from lab.vault import LocalVault, Vault
 
-REVIEWER_NAMESPACE = "vault"
+SOURCE = "SECUREAI_LAB_SOURCE"
+REVIEWER_NAMESPACE = "secureai-lab"
 REVIEWER = "vault-token-reviewer"
 REVIEWER_TOKEN_SECONDS = 30 * 86400
+
+
+class Source(Enum):
+    """Where a lab comes from; the value is what SECUREAI_LAB_SOURCE says to force it."""
+
+    USER = "user"
+    KIND = "kind"
+    MACHINE = "machine"
+    BUILD = "build"
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a source gives, not yet started."""
+
+    cluster: Cluster
+    vault: Vault
+    kwok: Path
+    fake_nodes: bool
 
 
 @contextlib.contextmanager
@@ -35,54 +64,96 @@ def start_lab(
     `fsync` makes etcd write for real (benchmarks), `keep` leaves the directory with its logs behind.
     """
     started = time.monotonic()
+    source = chosen_source()
     directory = Path(tempfile.mkdtemp(prefix="secureai-lab-"))
     ports = Ports()
     processes = Processes(directory, keep=keep)
     try:
-        yield _local_lab(processes, ports, nodes, started, fsync=fsync)
+        parts = _parts(source, processes, ports, fsync=fsync)
+        fake = _start(parts, processes, nodes)
+        yield Lab(
+            directory=directory,
+            source=source.value,
+            cluster=parts.cluster,
+            vault=parts.vault,
+            nodes=fake,
+            processes=processes,
+            ports=ports,
+            start_seconds=time.monotonic() - started,
+        )
     finally:
         processes.close()
         ports.close()
 
 
-def _local_lab(
-    processes: Processes, ports: Ports, nodes: Sequence[NodeSpec], started: float, *, fsync: bool
-) -> Lab:
-    cluster_tools, vault_tools, kwok = cluster_binaries(), vault_binaries(), kwok_binary()
-    cluster = LocalCluster(processes, cluster_tools, ports, fsync=fsync)
+def chosen_source() -> Source:
+    """The first source that can be had: the user's cluster if named, kind, this machine's binaries or built ones."""
+    forced = os.environ.get(SOURCE)
+    if forced:
+        try:
+            return Source(forced)
+        except ValueError:
+            known = ", ".join(source.value for source in Source)
+            raise LabUnavailable(f"{SOURCE} is {forced!r}; it may be one of {known}") from None
+    if os.environ.get(external.KUBECONFIG):
+        return Source.USER
+    if shutil.which("kind") and docker_answers():
+        return Source.KIND
+    return Source.MACHINE
+
+
+def _parts(source: Source, processes: Processes, ports: Ports, *, fsync: bool) -> _Parts:
+    look = source is not Source.BUILD
+    kwok = kwok_binary(look_on_path=look)
+    cluster: Cluster
+    match source:
+        case Source.USER:
+            if not os.environ.get(external.KUBECONFIG):
+                raise LabUnavailable(f"set {external.KUBECONFIG} to the kubeconfig of the cluster to use")
+            cluster = UserCluster(processes, kubectl_binary())
+        case Source.KIND:
+            cluster = KindCluster(processes, kubectl_binary())
+        case Source.MACHINE | Source.BUILD:
+            cluster = LocalCluster(processes, cluster_binaries(look_on_path=look), ports, fsync=fsync)
+    vault: Vault
+    if source is Source.USER and os.environ.get(external.VAULT_ADDRESS):
+        vault = UserVault()
+    else:
+        vault = LocalVault(processes, vault_binaries(look_on_path=look), ports)
+    wanted = source is not Source.USER or os.environ.get(external.FAKE_NODES) == "1"
+    return _Parts(cluster, vault, kwok, wanted)
+
+
+def _start(parts: _Parts, processes: Processes, nodes: Sequence[NodeSpec]) -> Nodes:
+    """Start everything, side by side where one does not need the other."""
+    cluster, vault = parts.cluster, parts.vault
     cluster.start()
-    vault = LocalVault(processes, vault_tools, ports)
-    fake = Nodes(processes, kwok, cluster.kubeconfig_of("kwok", "system:masters"), cluster.access.api)
     with ThreadPoolExecutor(2) as pool:
         vault_started = pool.submit(vault.start_new)
         cluster.finish_start()
-        fake.start()
-        fake.create_runtime_classes()
-        nodes_ready = pool.submit(fake.add, nodes)
-        reviewer_token = _create_reviewer(cluster.access.api)
+        access = cluster.access
+        fake = Nodes(processes, parts.kwok, cluster.kwok_kubeconfig(), access.api)
+        nodes_ready = pool.submit(_play, fake, nodes) if parts.fake_nodes else None
+        reviewer_token = _create_reviewer(access.api)
         vault_started.result()
-        configure_token_review(vault, cluster.access.url, cluster.access.ca_file, reviewer_token)
-        nodes_ready.result()
+        vault.review_tokens_at(access.url, access.ca_file, reviewer_token)
+        if nodes_ready is not None:
+            nodes_ready.result()
         cluster.wait_controllers()
-    return Lab(
-        directory=processes.directory,
-        source="local",
-        cluster=cluster,
-        vault=vault,
-        nodes=fake,
-        processes=processes,
-        ports=ports,
-        start_seconds=time.monotonic() - started,
-    )
+    return fake
+
+
+def _play(fake: Nodes, nodes: Sequence[NodeSpec]) -> None:
+    fake.start()
+    fake.create_runtime_classes()
+    fake.add(nodes)
 
 
 def _create_reviewer(api: JsonClient) -> str:
     """Create the ServiceAccount by which Vault reviews tokens, and return a token of it."""
     accounts = f"/api/v1/namespaces/{REVIEWER_NAMESPACE}/serviceaccounts"
-    api.request("POST", "/api/v1/namespaces", _named("v1", "Namespace", REVIEWER_NAMESPACE))
-    api.request("POST", accounts, _named("v1", "ServiceAccount", REVIEWER))
     binding = {
-        **_named("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", REVIEWER),
+        **_named("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", f"{REVIEWER_NAMESPACE}-{REVIEWER}"),
         "roleRef": {
             "apiGroup": "rbac.authorization.k8s.io",
             "kind": "ClusterRole",
@@ -90,10 +161,20 @@ def _create_reviewer(api: JsonClient) -> str:
         },
         "subjects": [{"kind": "ServiceAccount", "namespace": REVIEWER_NAMESPACE, "name": REVIEWER}],
     }
-    api.request("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
+    _create(api, "/api/v1/namespaces", _named("v1", "Namespace", REVIEWER_NAMESPACE))
+    _create(api, accounts, _named("v1", "ServiceAccount", REVIEWER))
+    _create(api, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
     spec = {"expirationSeconds": REVIEWER_TOKEN_SECONDS}
     return str(api.request("POST", f"{accounts}/{REVIEWER}/token", {"spec": spec})["status"]["token"])
 
 
+def _create(api: JsonClient, path: str, document: Json) -> None:
+    try:
+        api.request("POST", path, document)
+    except RequestFailed as error:
+        if error.status != HTTPStatus.CONFLICT:
+            raise
+
+
 def _named(api_version: str, kind: str, name: str) -> Json:
-    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "labels": OURS}}

@@ -22,12 +22,26 @@ PLUGIN_NAME = "vault-plugin-auth-kubernetes"
 class Vault(Protocol):
     """What the lab needs of a Vault, wherever it comes from."""
 
-    address: str
-    root_token: str
-    audit_log: Path | None
+    @property
+    def address(self) -> str:
+        """Its URL."""
+
+    @property
+    def root_token(self) -> str:
+        """A token that may do everything; known after `start_new`."""
+
+    @property
+    def audit_log(self) -> Path | None:
+        """The log of its file audit device, if the lab can read it."""
+
+    def start_new(self) -> None:
+        """Start for the first time; returns when it is active."""
+
+    def review_tokens_at(self, url: str, ca_file: Path, reviewer_token: str) -> None:
+        """Let kubernetes auth review tokens at this API server with this token."""
 
     def request(self, method: str, path: str, body: object = None, token: str | None = None) -> Json:
-        """Send one request (path without `/v1/`), as root unless a token is given."""
+        """Send one request (path without `/v1/`), as root unless a token is given ("" sends none)."""
 
     def seal(self) -> None:
         """Seal it."""
@@ -98,7 +112,7 @@ class LocalVault:
 
     def review_tokens_at(self, url: str, ca_file: Path, reviewer_token: str) -> None:
         """Let kubernetes auth review tokens at this API server with this token."""
-        configure_token_review(self, url, ca_file, reviewer_token)
+        self.request("POST", f"auth/{AUTH_PATH}/config", token_review(url, ca_file, reviewer_token))
 
     def _wait_answering(self) -> None:
         self.process.wait_ready(lambda: self._health() != 0, READY_SECONDS, "Vault to answer")
@@ -155,15 +169,11 @@ class LocalVault:
         return processes.process("vault", [self._binaries.vault, "server", f"-config={file}"])
 
 
-def configure_token_review(vault: Vault, url: str, ca_file: Path, reviewer_token: str) -> None:
-    """Let a Vault's kubernetes auth review tokens at this API server with this token."""
-    vault.request(
-        "POST",
-        f"auth/{AUTH_PATH}/config",
-        {
-            "kubernetes_host": url,
-            "kubernetes_ca_cert": ca_file.read_text(),
-            "token_reviewer_jwt": reviewer_token,
-            "disable_local_ca_jwt": True,
-        },
-    )
+def token_review(url: str, ca_file: Path, reviewer_token: str) -> Json:
+    """The configuration of kubernetes auth for reviewing tokens at this API server."""
+    return {
+        "kubernetes_host": url,
+        "kubernetes_ca_cert": ca_file.read_text(),
+        "token_reviewer_jwt": reviewer_token,
+        "disable_local_ca_jwt": True,
+    }
