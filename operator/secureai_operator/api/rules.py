@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 from secureai_operator import names
 from secureai_operator.api.model import DNS_LABEL, DURATION
-from secureai_operator.api.workload import ENCRYPTING_KEY_TYPES
+from secureai_operator.api.workload import ENCRYPTING_KEY_TYPES, Platform
 
 GRANTS_MAX = 24
 """Combinations of group, resource, name and verb: each costs one check of the author's own rights at admission."""
+
+PLATFORMS_WITHOUT_GPU = (Platform.AKS, Platform.PEER_PODS)
+"""Platforms on which the operator knows no confidential GPU; a test holds this together with the presets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,11 @@ _CONFIDENTIAL = (
     Rule(
         "!self.?gpu.confidential.orValue(false) || self.mode != 'Off'",
         "a confidential GPU needs a confidential node: set mode to Required or Preferred, or remove gpu.confidential",
+    ),
+    Rule(
+        f"!self.?gpu.confidential.orValue(false) || !(self.platform in {_words(*PLATFORMS_WITHOUT_GPU)})",
+        f"there is no confidential GPU on {' and '.join(PLATFORMS_WITHOUT_GPU)}: use another platform, or remove "
+        "gpu.confidential",
     ),
 )
 

@@ -32,8 +32,8 @@ def run(args: argparse.Namespace) -> int:
     if args.out is None:
         sys.stdout.write(_as_json() if args.output == "json" else "---\n".join(files().values()))
         return 0
+    args.out.mkdir(parents=True, exist_ok=True)
     for name, content in files().items():
-        args.out.mkdir(parents=True, exist_ok=True)
         (args.out / name).write_text(content, encoding="utf-8")
     return 0
 
