@@ -281,7 +281,7 @@ async def test_a_namespace_that_goes_away_is_named_as_such(kube: AioKube, namesp
     await kube.merge_patch(CONFIG_MAPS, namespace, "keeper", {"metadata": {"finalizers": None}})
 
 
-async def test_eviction_takes_only_the_pod_that_is_meant(kube: AioKube, lab: Lab, namespace: str) -> None:
+async def test_eviction_takes_only_the_pod_that_is_meant(kube: AioKube, namespace: str) -> None:
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
