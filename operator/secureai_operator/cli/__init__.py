@@ -1,0 +1,1 @@
+"""`secureai`, also installed as `kubectl-secureai`: one module per verb."""
