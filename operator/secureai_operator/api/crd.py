@@ -159,7 +159,8 @@ def schema(kind: Kind) -> Json:
                 "type": "string",
             },
             "kind": {"description": f"The kind. Required. Example: {kind.kind}.", "type": "string"},
-            "metadata": {"type": "object"},
+            # Only that a rule can point to it: everything else of metadata is the API server's own.
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": _spec(kind, spec),
             "status": _status(status),
         },

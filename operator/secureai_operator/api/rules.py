@@ -29,8 +29,12 @@ class Rule:
     covers_pattern: bool = False
     """It also says what the pattern of the field's type would: the author is told once."""
 
+    field: str = ""
+    """Path of the field that is to be changed, from the one that the rule is about, if it is another."""
+
     def schema(self) -> dict[str, str]:
-        return {"rule": self.expression, "message": self.message}
+        pointer = {"fieldPath": self.field} if self.field else {}
+        return {"rule": self.expression, "message": self.message, **pointer}
 
 
 Rules = Mapping[str, tuple[Rule, ...]]
@@ -62,6 +66,7 @@ NAME = Rule(
     f"self.metadata.name.size() <= {names.WORKLOAD_NAME_MAX} && self.metadata.name.matches({cel(DNS_LABEL)})",
     f"metadata.name must be a DNS label of at most {names.WORKLOAD_NAME_MAX} characters: lower-case letters, digits "
     "and '-', no dots; choose a shorter or simpler name",
+    field=".metadata.name",
 )
 
 _OWN_POD_LABELS = (
@@ -71,11 +76,13 @@ _OWN_POD_LABELS = (
         "== self.metadata.name",
         f"spec.podSelector names another workload in {names.WORKLOAD_LABEL}: use this workload's own name there, "
         "or another label",
+        field=".spec.podSelector.matchLabels",
     ),
     Rule(
         f"!has(self.spec) || !has(self.spec.podSelector) || !({cel(names.QUARANTINE_LABEL)} in "
         "self.spec.podSelector.matchLabels)",
         f"spec.podSelector cannot select by {names.QUARANTINE_LABEL}: that label isolates single pods; use another label",
+        field=".spec.podSelector.matchLabels",
     ),
 )
 
@@ -86,6 +93,7 @@ _KEYS = (
         f"size(self.?dataKeys.orValue([])) == 0 || self.type in {_words(*sorted(ENCRYPTING_KEY_TYPES))}",
         f"keys of this type only sign and cannot wrap data keys: set type to one of "
         f"{', '.join(sorted(ENCRYPTING_KEY_TYPES))}, or remove dataKeys",
+        field=".type",
     ),
 )
 
@@ -127,26 +135,31 @@ _ACCESS_RULE = (
     Rule(
         f"!self.verbs.exists(v, v in {_words(*_FORBIDDEN_VERBS)})",
         f"remove the verbs {', '.join(_FORBIDDEN_VERBS)}: with them a workload could give itself any right",
+        field=".verbs",
     ),
     Rule(
         f"!('' in self.apiGroups) || !self.resources.exists(r, r in {_words(*_FORBIDDEN_CORE)})",
         f"remove {', '.join(_FORBIDDEN_CORE)}: they reach into other pods' data and identities; data keys come by "
         "spec.keys.dataKeys",
+        field=".resources",
     ),
     Rule(
         "!('rbac.authorization.k8s.io' in self.apiGroups) || "
         f"!self.resources.exists(r, r in {_words(*_FORBIDDEN_RBAC)})",
         f"remove {', '.join(_FORBIDDEN_RBAC)}: a workload cannot have rights on rights",
+        field=".resources",
     ),
     Rule(
         f"!('{names.GROUP}' in self.apiGroups) || !self.verbs.exists(v, !(v in ['get', 'list', 'watch']))",
         f"only get, list and watch are allowed on {names.GROUP}: a workload cannot change how it is secured",
+        field=".verbs",
     ),
     Rule(
         "size(self.?resourceNames.orValue([])) == 0 || self.resources.exists(r, r.contains('/')) || "
         "!self.verbs.exists(v, v in ['create', 'deletecollection'])",
         "create and deletecollection cannot be limited by resourceNames and would grant nothing: put them into a "
         "rule without resourceNames",
+        field=".resourceNames",
     ),
 )
 
@@ -155,6 +168,7 @@ _ROLE_REF = (
         "!(self.name in ['cluster-admin', 'admin', 'edit']) && !self.name.startsWith('system:')",
         "cluster-admin, admin, edit and system: roles hold far more than a workload needs: name a role that holds "
         "what it uses",
+        field=".name",
     ),
 )
 
@@ -198,6 +212,7 @@ _TOLERATION = (
     Rule(
         "self.?operator.orValue('Exists') == 'Equal' || self.?value.orValue('') == ''",
         "a value needs operator: Equal; with Exists remove the value",
+        field=".value",
     ),
 )
 
@@ -205,11 +220,13 @@ _CONFIDENTIAL = (
     Rule(
         "!self.?gpu.confidential.orValue(false) || self.mode != 'Off'",
         "a confidential GPU needs a confidential node: set mode to Required or Preferred, or remove gpu.confidential",
+        field=".mode",
     ),
     Rule(
         f"!self.?gpu.confidential.orValue(false) || !(self.platform in {_words(*PLATFORMS_WITHOUT_GPU)})",
         f"there is no confidential GPU on {' and '.join(PLATFORMS_WITHOUT_GPU)}: use another platform, or remove "
         "gpu.confidential",
+        field=".platform",
     ),
 )
 
@@ -253,7 +270,7 @@ def _cron_field(value: str) -> str:
 
 
 CRON = (
-    "^(?i)"
+    "(?i)^"
     + " +".join(
         _cron_field(value)
         for value in (
@@ -292,6 +309,7 @@ _SCHEDULE = (
     Rule(
         "!has(self.interval) || !has(self.jitter) || duration(self.jitter) < duration(self.interval)",
         "jitter must be shorter than interval",
+        field=".jitter",
     ),
 )
 
