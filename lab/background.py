@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lab.errors import LabError, LabTimeout
 from lab.handle import Lab
@@ -28,6 +28,7 @@ from lab.start import start_lab
 from lab.waiting import wait_for
 
 DOWN_SECONDS = 180.0
+LOCK_SECONDS = 2.0
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 
 
@@ -90,10 +91,9 @@ class Background:
 
     def down(self) -> bool:
         """End the lab and wait until it is gone; False if it did not run."""
-        state = self.state()
-        if state is None:
+        if not self._is_held():
             return False
-        os.kill(state["pid"], signal.SIGTERM)
+        os.kill(wait_for(self._holder, LOCK_SECONDS, "the lab's process to say who it is"), signal.SIGTERM)
         wait_for(lambda: not self._is_held(), DOWN_SECONDS, f"the lab {self.name!r} to end")
         return True
 
@@ -125,11 +125,14 @@ class Background:
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
         with self._open_lock() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise LabError(f"the lab {self.name!r} runs or is being started already") from error
+            # Somebody who only asks holds the lock for a moment, hence more than one try.
+            wait_for(
+                lambda: _locked(lock), LOCK_SECONDS, f"the lab {self.name!r}, which is held already, to end"
+            )
             self._state_file.unlink(missing_ok=True)
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
             yield
 
     def _is_held(self) -> bool:
@@ -140,8 +143,13 @@ class Background:
                 return True
             return False
 
-    def _open_lock(self) -> Any:
-        return (self.folder / f"{self.name}.lock").open("a")
+    def _open_lock(self) -> IO[str]:
+        return (self.folder / f"{self.name}.lock").open("a+")
+
+    def _holder(self) -> int:
+        with self._open_lock() as lock:
+            lock.seek(0)
+            return int(lock.read() or 0)
 
     def _write_state(self, lab: Lab) -> None:
         fresh = self._state_file.with_suffix(f".{os.getpid()}")
@@ -169,6 +177,14 @@ def described(lab: Lab) -> dict[str, Any]:
         "vault_audit_log": str(lab.vault_audit_log) if lab.vault_audit_log else None,
         "start_seconds": round(lab.start_seconds, 2),
     }
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _interrupt(number: int, _frame: object) -> None:

@@ -19,8 +19,6 @@ from lab.rest import JsonClient
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 1.0
-# The label of every object the lab makes; on a cluster of the user's own only these are ever deleted.
-OURS = {"secureai.dev/lab": "true"}
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 SERVICE_RANGE = "10.96.0.0/16"
 SERVICE_ADDRESS = "10.96.0.1"

@@ -6,12 +6,11 @@ import os
 import ssl
 import subprocess
 from functools import cached_property
-from http import HTTPStatus
 from pathlib import Path
 from typing import NoReturn
 
-from lab.cluster import OURS, READY_SECONDS, Access, is_ready
-from lab.errors import CommandFailed, LabUnavailable, LabUnsupported, RequestFailed
+from lab.cluster import READY_SECONDS, Access, is_ready
+from lab.errors import CommandFailed, LabUnavailable, LabUnsupported
 from lab.kubeconfig import Kubeconfig
 from lab.processes import Processes
 from lab.rest import Json, JsonClient
@@ -25,6 +24,8 @@ VAULT_CA = "SECUREAI_LAB_VAULT_CACERT"
 # Fake nodes attract a cluster's real pods, so the user has to want them.
 FAKE_NODES = "SECUREAI_LAB_FAKE_NODES"
 CLEAN_UP_SECONDS = 60.0
+# The description by which a mount of an earlier lab is told from one of the user's.
+OUR_MOUNT = "made by the SecureAI lab"
 KINDS = "namespaces,nodes,runtimeclasses.node.k8s.io,clusterrolebindings.rbac.authorization.k8s.io"
 
 
@@ -65,7 +66,7 @@ class UserCluster:
         """See that somebody answers, and have the lab's objects removed at the end."""
         if not is_ready(self.access.api):
             raise LabUnavailable(f"the cluster of {KUBECONFIG} ({self.access.url}) does not say it is ready")
-        selector = ",".join(f"{key}={value}" for key, value in OURS.items())
+        selector = ",".join(f"{key}={value}" for key, value in self._processes.labels.items())
         command: list[str | Path] = [self.kubectl, f"--kubeconfig={self._named}"]
         clean_up = ["delete", KINDS, "-l", selector, "--ignore-not-found", "--wait=false"]
         self._processes.at_end([*command, *clean_up], os.environ, CLEAN_UP_SECONDS)
@@ -98,6 +99,7 @@ class UserVault:
         self.address = os.environ[VAULT_ADDRESS].rstrip("/")
         self.root_token = os.environ.get(VAULT_TOKEN, "")
         self.audit_log: Path | None = None
+        self._is_ours = False
         if not self.root_token:
             raise LabUnavailable(f"{VAULT_ADDRESS} is set: set {VAULT_TOKEN} as well")
         ca_file = os.environ.get(VAULT_CA)
@@ -109,18 +111,16 @@ class UserVault:
         health = JsonClient(self.address, tls=self._tls).request("GET", "/v1/sys/health?standbyok=true")
         if health.get("sealed", True):
             raise LabUnavailable(f"the Vault of {VAULT_ADDRESS} is sealed")
-        if f"{AUTH_PATH}/" not in self.request("GET", "sys/auth")["data"]:
-            self.request("POST", f"sys/auth/{AUTH_PATH}", {"type": "kubernetes"})
+        mounts = self.request("GET", "sys/auth")["data"]
+        if f"{AUTH_PATH}/" not in mounts:
+            self.request("POST", f"sys/auth/{AUTH_PATH}", {"type": "kubernetes", "description": OUR_MOUNT})
+            self._is_ours = True
+        else:
+            self._is_ours = mounts[f"{AUTH_PATH}/"]["description"] == OUR_MOUNT
 
     def review_tokens_at(self, url: str, ca_file: Path, reviewer_token: str) -> None:
-        """Configure kubernetes auth, unless the user has."""
-        try:
-            configured = self.request("GET", f"auth/{AUTH_PATH}/config")["data"].get("kubernetes_host")
-        except RequestFailed as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-            configured = None
-        if not configured:
+        """Configure kubernetes auth, unless it is the user's."""
+        if self._is_ours:
             self.request("POST", f"auth/{AUTH_PATH}/config", token_review(url, ca_file, reviewer_token))
 
     def request(self, method: str, path: str, body: object = None, token: str | None = None) -> Json:

@@ -4,6 +4,8 @@ It runs as a script of its own (standard library only). The lab speaks to it ove
 line: `spawn`, `signal`, `poll`, `at_end`. When the socket closes or its parent is gone, for whatever reason, SIGKILL included, it
 kills what it started, runs the `at_end` commands and removes the lab's directory. Its children in turn die with it by PR_SET_PDEATHSIG, which
 is safe here and not in the lab's own process: that signal follows the *thread* that forked, and this process has one.
+What its children started (a plugin of Vault) does not die so; therefore the guard has a shadow, which is told every
+process id and does the same work if the guard itself is killed.
 """
 
 from __future__ import annotations
@@ -18,20 +20,53 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
 PARENT_CHECK_SECONDS = 0.5
+GONE_SECONDS = 10.0
+
+
+class Ending:
+    """What has to be done at the end: sessions to kill, then commands to run, then a directory to remove."""
+
+    def __init__(self, directory: str, *, remove: bool) -> None:
+        self._directory = directory
+        self._remove = remove
+        self._sessions: list[int] = []
+        self._commands: list[dict[str, Any]] = []
+
+    def note(self, note: dict[str, Any]) -> None:
+        """Remember one of `began`, `ended` (process ids) and `command`; others mean nothing here."""
+        if "began" in note:
+            self._sessions.append(note["began"])
+        elif "ended" in note:
+            self._sessions.remove(note["ended"])
+        elif "command" in note:
+            self._commands.append(note["command"])
+
+    def carry_out(self) -> None:
+        """Kill, wait until all are gone, undo what is not a process, remove the directory."""
+        for session in self._sessions:
+            _kill_group(session)
+        end = time.monotonic() + GONE_SECONDS
+        while any(_exists(session) for session in self._sessions) and time.monotonic() < end:
+            time.sleep(0.005)
+        for command in reversed(self._commands):
+            _run(command)
+        if self._remove:
+            shutil.rmtree(self._directory, ignore_errors=True)
 
 
 class Guard:
     """Starts, signals and watches children; each is the leader of its own session."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[dict[str, Any]], None]) -> None:
+        self._note = note
         self._children: dict[int, subprocess.Popen[bytes]] = {}
-        self._at_end: list[dict[str, Any]] = []
         self._die_with_me = _parent_death_hook()
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -45,37 +80,12 @@ class Guard:
                 case "poll":
                     return {"code": self._poll(request["pid"])}
                 case "at_end":
-                    self._at_end.append(request)
+                    self._note({"command": request})
                     return {}
                 case other:
                     return {"error": f"unknown request {other}"}
         except OSError as error:
             return {"error": str(error)}
-
-    def end_all(self) -> None:
-        """Kill every child with all of its session, and reap them."""
-        for pid in self._children:
-            _kill_group(pid)
-        for child in self._children.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(timeout=10)
-
-    def clean_up(self) -> None:
-        """Run the commands that undo what is not a child (a container, an object in a user's cluster), last first."""
-        for command in reversed(self._at_end):
-            with (
-                contextlib.suppress(OSError, subprocess.TimeoutExpired),
-                Path(command["log"]).open("ab") as log,
-            ):
-                subprocess.run(
-                    command["argv"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=command["env"],
-                    timeout=command["deadline"],
-                    check=False,
-                )
 
     def _spawn(self, request: dict[str, Any]) -> int:
         with Path(request["log"]).open("ab") as log:
@@ -90,6 +100,7 @@ class Guard:
                 preexec_fn=self._die_with_me,  # noqa: PLW1509  # this process has one thread
             )
         self._children[child.pid] = child
+        self._note({"began": child.pid})
         return child.pid
 
     def _signal(self, pid: int, number: int) -> bool:
@@ -103,19 +114,42 @@ class Guard:
         return True
 
     def _poll(self, pid: int) -> int | None:
-        child = self._children.get(pid)
-        if child is None:
-            return 0
+        child = self._children[pid]
+        is_news = child.returncode is None
         code = child.poll()
-        if code is not None:
+        if code is not None and is_news:
             # What it left in its session (a plugin of Vault, say) goes with it.
             _kill_group(pid)
+            self._note({"ended": pid})
         return code
 
 
 def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def _exists(session: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(session, os.WNOHANG)
+    try:
+        os.killpg(session, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _run(command: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired), Path(command["log"]).open("ab") as log:
+        subprocess.run(
+            command["argv"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=command["env"],
+            timeout=command["deadline"],
+            check=False,
+        )
 
 
 def _parent_death_hook() -> Callable[[], None] | None:
@@ -147,20 +181,44 @@ def _serve(channel: socket.socket, guard: Guard, parent: int) -> None:
         lines.flush()
 
 
+def _shadow(notes: int, ending: Ending) -> None:
+    """Follow the guard's notes; if they break off before `done`, the guard was killed and this is the end."""
+    with os.fdopen(notes, "rb") as lines:
+        for line in lines:
+            note = json.loads(line)
+            if "done" in note:
+                return
+            ending.note(note)
+    ending.carry_out()
+
+
 def main() -> None:
     """Arguments: the socket's descriptor, the parent's pid, the lab's directory, `keep` or `remove`."""
     descriptor, parent, directory, fate = sys.argv[1:]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    guard = Guard()
+    ending = Ending(directory, remove=fate == "remove")
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.close(writer)
+        # Or the lab could not tell that the guard has closed it.
+        os.close(int(descriptor))
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _shadow(reader, ending)
+        os._exit(0)
+    os.close(reader)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    def note(what: dict[str, Any]) -> None:
+        ending.note(what)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(writer, json.dumps(what).encode() + b"\n")
+
     try:
         with contextlib.suppress(OSError), socket.socket(fileno=int(descriptor)) as channel:
-            _serve(channel, guard, int(parent))
+            _serve(channel, Guard(note), int(parent))
     finally:
-        guard.end_all()
-        guard.clean_up()
-        if fate == "remove":
-            shutil.rmtree(Path(directory), ignore_errors=True)
+        ending.carry_out()
+        note({"done": True})
 
 
 if __name__ == "__main__":

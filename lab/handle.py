@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
-from lab.cluster import OURS, Cluster
+from lab.cluster import Cluster
 from lab.errors import CommandFailed, LabUnsupported, RequestFailed
 from lab.kubeconfig import write_kubeconfig
 from lab.nodes import Nodes, NodeSpec
@@ -127,7 +127,7 @@ class Lab:
 
     def create_namespace(self, name: str, labels: Mapping[str, str] | None = None) -> None:
         """Create a namespace and wait until its default ServiceAccount exists, so that pods can be made in it."""
-        metadata = {"name": name, "labels": {**OURS, **(labels or {})}}
+        metadata = {"name": name, "labels": {**self.processes.labels, **(labels or {})}}
         self.api.request("POST", "/api/v1/namespaces", {"metadata": metadata})
         account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
         wait_for(lambda: self.api.request("GET", account), what=f"the ServiceAccount of namespace {name}")

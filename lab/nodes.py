@@ -13,7 +13,6 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
-from lab.cluster import OURS
 from lab.errors import RequestFailed
 from lab.processes import Process, Processes
 from lab.rest import Json, JsonClient
@@ -85,6 +84,7 @@ class Nodes:
 
     def __init__(self, processes: Processes, kwok: Path, kubeconfig: Path, api: JsonClient) -> None:
         self._api = api
+        self._labels = processes.labels
         self.process = self._kwok(processes, kwok, kubeconfig)
 
     def start(self) -> None:
@@ -95,7 +95,11 @@ class Nodes:
         """Create the nodes and wait until all of them are Ready."""
         specs = list(nodes)
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda spec: self._api.request("POST", NODES, node_object(spec)), specs))
+            list(
+                pool.map(
+                    lambda spec: self._api.request("POST", NODES, node_object(spec, self._labels)), specs
+                )
+            )
         wanted = {spec.name for spec in specs}
         self.process.wait_ready(
             lambda: wanted <= self._ready_names(), deadline, f"{len(wanted)} fake nodes to be Ready"
@@ -117,12 +121,11 @@ class Nodes:
 
     def create_runtime_classes(self) -> None:
         """Create the runtime classes of the confidential nodes, as kata-deploy installs them."""
+        tdx = {**KATA, "intel.feature.node.kubernetes.io/tdx": "true"}
         for runtime_class in (
-            runtime_class_object(
-                "kata-qemu-tdx", "2048Mi", {**KATA, "intel.feature.node.kubernetes.io/tdx": "true"}
-            ),
+            runtime_class_object("kata-qemu-tdx", "2048Mi", tdx, self._labels),
             # As shipped: its node selector knows nothing of TDX or the GPU's mode.
-            runtime_class_object("kata-qemu-nvidia-gpu-tdx", "10240Mi", KATA),
+            runtime_class_object("kata-qemu-nvidia-gpu-tdx", "10240Mi", KATA, self._labels),
         ):
             try:
                 self._api.request("POST", RUNTIME_CLASSES, runtime_class)
@@ -151,7 +154,7 @@ class Nodes:
                 raise
 
     def _ready_names(self) -> set[str]:
-        selector = quote(",".join(f"{key}={value}" for key, value in OURS.items()))
+        selector = quote(",".join(f"{key}={value}" for key, value in self._labels.items()))
         items = self._api.request("GET", f"{NODES}?labelSelector={selector}&resourceVersion=0")["items"]
         return {node["metadata"]["name"] for node in items if _is_ready(node)}
 
@@ -167,7 +170,7 @@ class Nodes:
         return processes.process("kwok", [kwok, *flags])
 
 
-def node_object(spec: NodeSpec) -> Json:
+def node_object(spec: NodeSpec, ours: Mapping[str, str]) -> Json:
     """The Node that kwok is to play."""
     resources = {
         "cpu": "64",
@@ -181,7 +184,7 @@ def node_object(spec: NodeSpec) -> Json:
         "kubernetes.io/hostname": spec.name,
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": "amd64",
-        **OURS,
+        **ours,
         **_LABELS[spec.kind],
         **spec.labels,
     }
@@ -207,12 +210,14 @@ def node_object(spec: NodeSpec) -> Json:
     }
 
 
-def runtime_class_object(name: str, memory: str, node_selector: Mapping[str, str]) -> Json:
+def runtime_class_object(
+    name: str, memory: str, node_selector: Mapping[str, str], labels: Mapping[str, str]
+) -> Json:
     """A RuntimeClass whose overhead takes one TDX key, as kata-deploy writes it."""
     return {
         "apiVersion": "node.k8s.io/v1",
         "kind": "RuntimeClass",
-        "metadata": {"name": name, "labels": OURS},
+        "metadata": {"name": name, "labels": dict(labels)},
         "handler": name,
         "overhead": {"podFixed": {"memory": memory, "cpu": "1", "tdx.intel.com/keys": "1"}},
         "scheduling": {"nodeSelector": dict(node_selector)},

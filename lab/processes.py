@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from lab.waiting import wait_for
 
 STOP_SECONDS = 20.0
 END_SECONDS = 20.0
+LABEL = "secureai.dev/lab"
 LOG_TAIL_LINES = 15
 
 
@@ -27,11 +29,13 @@ class Processes:
     """Starts processes that are gone when this process is, however it ends.
 
     Contract: nothing started here outlives `close`, the end of this process, or its death by SIGKILL; `directory`
-    is removed with them unless `keep`. Safe to use from several threads.
+    is removed with them unless `keep`. `labels` mark this lab's objects in a cluster, so that no others are ever
+    deleted. Safe to use from several threads.
     """
 
     def __init__(self, directory: Path, *, keep: bool = False) -> None:
         self.directory = directory
+        self.labels = {LABEL: secrets.token_hex(4)}
         self._lock = threading.Lock()
         ours, theirs = socket.socketpair()
         with theirs:

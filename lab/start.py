@@ -7,28 +7,26 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
-from http import HTTPStatus
 from pathlib import Path
 
 from lab import external
 from lab.binaries import cluster_binaries, kubectl_binary, kwok_binary, vault_binaries
-from lab.cluster import OURS, Cluster, LocalCluster
-from lab.errors import LabUnavailable, RequestFailed
+from lab.cluster import Cluster, LocalCluster
+from lab.errors import LabUnavailable
 from lab.external import UserCluster, UserVault
 from lab.handle import Lab
 from lab.kind import KindCluster, docker_answers
 from lab.nodes import DEFAULT_NODES, Nodes, NodeSpec
 from lab.ports import Ports
 from lab.processes import Processes
-from lab.rest import Json, JsonClient
+from lab.rest import JsonClient
 from lab.vault import LocalVault, Vault
 
 SOURCE = "SECUREAI_LAB_SOURCE"
-REVIEWER_NAMESPACE = "secureai-lab"
 REVIEWER = "vault-token-reviewer"
 REVIEWER_TOKEN_SECONDS = 30 * 86400
 
@@ -128,13 +126,13 @@ def _start(parts: _Parts, processes: Processes, nodes: Sequence[NodeSpec]) -> No
     """Start everything, side by side where one does not need the other."""
     cluster, vault = parts.cluster, parts.vault
     cluster.start()
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, _ended_on_error(processes):
         vault_started = pool.submit(vault.start_new)
         cluster.finish_start()
         access = cluster.access
         fake = Nodes(processes, parts.kwok, cluster.kwok_kubeconfig(), access.api)
         nodes_ready = pool.submit(_play, fake, nodes) if parts.fake_nodes else None
-        reviewer_token = _create_reviewer(access.api)
+        reviewer_token = _create_reviewer(access.api, processes.labels)
         vault_started.result()
         vault.review_tokens_at(access.url, access.ca_file, reviewer_token)
         if nodes_ready is not None:
@@ -143,38 +141,33 @@ def _start(parts: _Parts, processes: Processes, nodes: Sequence[NodeSpec]) -> No
     return fake
 
 
+@contextlib.contextmanager
+def _ended_on_error(processes: Processes) -> Iterator[None]:
+    """Without its processes nothing waits any longer for them: an error or Ctrl-C shows at once."""
+    try:
+        yield
+    except BaseException:
+        processes.close()
+        raise
+
+
 def _play(fake: Nodes, nodes: Sequence[NodeSpec]) -> None:
     fake.start()
     fake.create_runtime_classes()
     fake.add(nodes)
 
 
-def _create_reviewer(api: JsonClient) -> str:
+def _create_reviewer(api: JsonClient, labels: Mapping[str, str]) -> str:
     """Create the ServiceAccount by which Vault reviews tokens, and return a token of it."""
-    accounts = f"/api/v1/namespaces/{REVIEWER_NAMESPACE}/serviceaccounts"
-    binding = {
-        **_named("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", f"{REVIEWER_NAMESPACE}-{REVIEWER}"),
-        "roleRef": {
-            "apiGroup": "rbac.authorization.k8s.io",
-            "kind": "ClusterRole",
-            "name": "system:auth-delegator",
-        },
-        "subjects": [{"kind": "ServiceAccount", "namespace": REVIEWER_NAMESPACE, "name": REVIEWER}],
-    }
-    _create(api, "/api/v1/namespaces", _named("v1", "Namespace", REVIEWER_NAMESPACE))
-    _create(api, accounts, _named("v1", "ServiceAccount", REVIEWER))
-    _create(api, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
+    # A name of this lab's own: on a shared cluster the end of one lab must not take another's reviewer.
+    name = "-".join(["secureai-lab", *labels.values()])
+    accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
+    metadata = {"name": name, "labels": dict(labels)}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator"}
+    subject = {"kind": "ServiceAccount", "namespace": name, "name": REVIEWER}
+    binding = {"metadata": metadata, "roleRef": role, "subjects": [subject]}
+    api.request("POST", "/api/v1/namespaces", {"metadata": metadata})
+    api.request("POST", accounts, {"metadata": {"name": REVIEWER}})
+    api.request("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
     spec = {"expirationSeconds": REVIEWER_TOKEN_SECONDS}
     return str(api.request("POST", f"{accounts}/{REVIEWER}/token", {"spec": spec})["status"]["token"])
-
-
-def _create(api: JsonClient, path: str, document: Json) -> None:
-    try:
-        api.request("POST", path, document)
-    except RequestFailed as error:
-        if error.status != HTTPStatus.CONFLICT:
-            raise
-
-
-def _named(api_version: str, kind: str, name: str) -> Json:
-    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "labels": OURS}}
