@@ -12,15 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from secureai_operator import names
+from secureai_operator.api.rules import GRANTS_MAX
 
 Json = dict[str, Any]
 
 AUTHORS_POLICY = "secureai-workload-authors"
 ROLE_REFS_POLICY = "secureai-workload-role-refs"
 BOUNDS_POLICY = "secureai-workload-bounds"
-
-GRANTS_MAX = 24
-"""Combinations in the inline rules of one workload; the schema of the CRD says the same."""
 
 ROLE_REFS_MAX = 4
 
