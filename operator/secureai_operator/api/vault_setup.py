@@ -18,14 +18,13 @@ class PathRule:
     """What a policy lets a token do at a path.
 
     `allowed` names every parameter that may be given, with the values that are accepted (none: any);
-    `denied` names values that are not; `required` ones must be given. A parameter that `allowed` does not name is refused, unless it is empty.
+    `denied` names values that are not. A parameter that `allowed` does not name is refused, unless it is empty.
     """
 
     path: str
     capabilities: tuple[str, ...]
     allowed: Mapping[str, tuple[Any, ...]] = field(default_factory=_nothing)
     denied: Mapping[str, tuple[Any, ...]] = field(default_factory=_nothing)
-    required: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -101,10 +101,9 @@ def auth_role(data: Mapping[str, Any]) -> AuthRole:
 
 
 def auth_role_body(role: AuthRole) -> dict[str, Any]:
-    """The whole role, in the only form the operator's own policy lets pass: strings, one name each.
+    """The whole role, as strings where the operator's own policy holds a parameter to a pattern.
 
-    Vault can hold a *string* parameter to a pattern, but a list only to one exact list; so the policy
-    pins the form down, and neither a second policy nor a wildcard fits through.
+    Lists are held to it element by element only since Vault 1.21; before, no list passes a pattern.
     """
     return {
         "bound_service_account_names": ",".join(role.bound_service_account_names),

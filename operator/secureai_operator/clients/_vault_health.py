@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 from secureai_operator.api.vault_types import VaultHealth, VaultStatus
 from secureai_operator.clients._vault_errors import (
@@ -176,18 +177,29 @@ def _is_denial(outcome: Answer | TransportError) -> bool:
 
 
 def _status_of(outcome: Answer | TransportError) -> tuple[VaultStatus, str]:
-    trouble = trouble_of(outcome)
-    if trouble is not None:
-        return _STATUS[trouble.reason], trouble.reason
-    if not isinstance(outcome, Answer) or not outcome.ok:
-        return VaultStatus.UNREACHABLE, UNREACHABLE
-    try:
-        body = outcome.json()
-    except ValueError:
-        return VaultStatus.UNREACHABLE, UNREACHABLE
-    if not isinstance(body, dict) or body.get("initialized") is not True:
+    """`sys/health` tells its state in the body, and in a status that depends on how it was asked."""
+    body = _body_of(outcome)
+    if body is None:
+        trouble = trouble_of(outcome)
+        reason = UNREACHABLE if trouble is None else trouble.reason
+        return _STATUS[reason], reason
+    if body.get("initialized") is not True:
         return VaultStatus.NOT_INITIALIZED, NOT_INITIALIZED
     if body.get("sealed") is not False:
         return VaultStatus.SEALED, SEALED
+    if isinstance(outcome, Answer) and not outcome.ok:
+        # Unsealed and yet unwell: the standby of a disaster recovery cluster.
+        return VaultStatus.UNREACHABLE, UNREACHABLE
     standby = body.get("standby") or body.get("performance_standby")
     return (VaultStatus.STANDBY if standby else VaultStatus.HEALTHY), ""
+
+
+def _body_of(outcome: Answer | TransportError) -> dict[str, Any] | None:
+    """What `sys/health` says, or None if this is not from `sys/health` at all."""
+    if isinstance(outcome, TransportError):
+        return None
+    try:
+        body = outcome.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) and "sealed" in body else None

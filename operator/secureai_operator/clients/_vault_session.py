@@ -67,7 +67,8 @@ class VaultSession:
         current = self._token
         if current is not None and current.generation != denied.generation:
             return current
-        if time.monotonic() - self._attempted < LOGIN_PAUSE:
+        # A login under way is for everybody: only when none is, the pause counts.
+        if not self._login.locked() and time.monotonic() - self._attempted < LOGIN_PAUSE:
             return None
         return await self._replace(denied)
 

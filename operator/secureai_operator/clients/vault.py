@@ -322,6 +322,9 @@ def _rewrapped(expected: int) -> Callable[[Mapping[str, Any]], list[str]]:
         results = data["batch_results"]
         if len(results) != expected:
             raise ValueError("another number of results than of items")
+        if any(item.get("error") for item in results):
+            # Vault says 200 and hides in the list that an item was not rewrapped.
+            raise VaultRefused(REJECTED, "Vault refuses `key/rewrap` of at least one ciphertext")
         return [str(item["ciphertext"]) for item in results]
 
     return decode

@@ -21,10 +21,11 @@ from secureai_operator.api.vault_types import VaultConnection
 
 YEAR = 365 * 24 * 3600
 ANY: tuple[Any, ...] = ()
-_A_STRING = ("**",)
-"""A glob that any string matches, and no list: only strings can be held to a pattern."""
+_ANY_STRING = ("**",)
 _LISTS_AND_WILDCARDS = ("*", "***", "*,*")
-"""The values `*`, anything with a `*` in it, and anything with a `,` in it."""
+"""The value `*`, anything with a `*` in it, and anything with a `,` in it."""
+_EMPTY = ("",)
+"""Vault lets empty values pass whatever is allowed, and they mean its own defaults; so they are denied."""
 
 _PKI_ROLE: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
@@ -308,7 +309,7 @@ def _access_rules(connection: VaultConnection) -> tuple[PathRule, ...]:
             whole_life,
             {
                 "bound_service_account_names": (f"{names.service_account('')}*",),
-                "bound_service_account_namespaces": _A_STRING,
+                "bound_service_account_namespaces": _ANY_STRING,
                 "bound_service_account_namespace_selector": ("",),
                 "audience": (f"{cluster_audience}/*",),
                 "alias_name_source": ("serviceaccount_uid",),
@@ -331,9 +332,12 @@ def _access_rules(connection: VaultConnection) -> tuple[PathRule, ...]:
                     names.OPERATOR_NAMESPACE,
                 ),
                 "token_policies": ("*,*",),
+                "audience": _EMPTY,
+                "alias_name_source": _EMPTY,
+                "token_no_default_policy": _EMPTY,
+                "token_type": _EMPTY,
             },
-            # What is left out gets Vault's default, and those are wide: no audience means any.
-            ("audience", "token_policies", "token_no_default_policy", "alias_name_source"),
+            # No required_parameters: Vault asks them of reads too, and then nobody could read the role.
         ),
         PathRule("identity/lookup/entity", ("update",), {"alias_name": ANY, "alias_mount_accessor": ANY}),
         PathRule("identity/entity/id/+", ("update",), {"disabled": (True, False)}),
@@ -343,7 +347,12 @@ def _access_rules(connection: VaultConnection) -> tuple[PathRule, ...]:
 def _pki_rules(connection: VaultConnection) -> tuple[PathRule, ...]:
     pki, prefix = connection.pki_mount, connection.policy_prefix
     return (
-        PathRule(f"{pki}/roles/{prefix}*", ("create", "read", "update", "delete"), _PKI_ROLE),
+        PathRule(
+            f"{pki}/roles/{prefix}*",
+            ("create", "read", "update", "delete"),
+            _PKI_ROLE,
+            {"enforce_hostnames": _EMPTY},
+        ),
         PathRule(
             f"{pki}/sign/{prefix}*",
             ("update",),
@@ -356,8 +365,6 @@ def _pki_rules(connection: VaultConnection) -> tuple[PathRule, ...]:
 
 def _render_rule(rule: PathRule) -> str:
     lines = [f"  capabilities = {_render_list(rule.capabilities)}"]
-    if rule.required:
-        lines.append(f"  required_parameters = {_render_list(rule.required)}")
     for word, parameters in (("allowed_parameters", rule.allowed), ("denied_parameters", rule.denied)):
         if parameters:
             lines.append(f"  {word} = {{")
