@@ -1,0 +1,92 @@
+# Two commands set everything up: `make demo` shows the main job, `make test` runs all tests.
+# Each makes its own virtual environment and finds or builds the lab (real etcd, Kubernetes and Vault).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+IMAGE ?= secureai-operator:dev
+ARGS ?=
+SOURCES := operator lab tests scripts $(wildcard bench)
+PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: venv
+venv: ## Make or update the virtual environment from the lock
+	@command -v $(PYTHON) >/dev/null || { echo "secureai: $(PYTHON) is missing: install Python 3.11 or newer, or name one: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) scripts/venv.py $(VENV)
+
+.PHONY: lab-ready
+lab-ready: venv
+	@$(BIN)/python scripts/lab_ready.py
+
+.PHONY: demo
+demo: lab-ready ## The main job on a lab of its own: apply the examples and prove each promise (ARGS=--keep leaves it running)
+	@$(BIN)/secureai demo $(ARGS)
+
+.PHONY: test
+test: venv ## Everything: lint, unit tests, integration tests against the lab
+	@$(MAKE) lint
+	@$(MAKE) lab-ready
+	@echo "== tests =="
+	@$(BIN)/pytest tests/unit tests/integration $(ARGS)
+
+.PHONY: unit
+unit: venv ## Quick: the tests that need no lab
+	@$(BIN)/pytest -m "not integration" tests/unit $(ARGS)
+
+.PHONY: integration
+integration: lab-ready ## Only the tests against the lab
+	@$(BIN)/pytest tests/integration $(ARGS)
+
+.PHONY: lint
+lint: venv ## ruff, mypy --strict and the import directions
+	@echo "== ruff ==";        $(BIN)/ruff check $(SOURCES)
+	@echo "== ruff format =="; $(BIN)/ruff format --check $(SOURCES)
+	@echo "== mypy ==";        $(BIN)/mypy
+	@echo "== imports ==";     $(BIN)/lint-imports --no-cache
+
+.PHONY: format
+format: venv ## Format the code and repair what ruff can
+	@$(BIN)/ruff check --fix $(SOURCES) || true
+	@$(BIN)/ruff format $(SOURCES)
+
+.PHONY: generate
+generate: venv ## Write everything that is generated from the code: CRDs, reasons, reference
+	@$(BIN)/secureai crds --out crds
+	@$(BIN)/secureai docs --out docs
+
+.PHONY: bench
+bench: lab-ready ## Measure on a lab with real fsync, and write docs/bench.md (minutes)
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: lab-up
+lab-up: lab-ready ## Start a lab and leave it running
+	@$(BIN)/python -m lab up
+
+.PHONY: lab-down
+lab-down: venv ## Stop the lab that `make lab-up` started
+	@$(BIN)/python -m lab down
+
+.PHONY: lock
+lock: venv ## Lock the dependencies anew (LOCK=--upgrade to take newer ones)
+	@$(PIP_COMPILE) $(LOCK) --output-file requirements/run.txt pyproject.toml
+	@$(PIP_COMPILE) $(LOCK) --extra build --output-file requirements/build.txt -c requirements/run.txt pyproject.toml
+	@$(PIP_COMPILE) $(LOCK) --extra dev --extra build --extra lock -c requirements/build.txt --output-file requirements/dev.txt pyproject.toml
+
+.PHONY: image
+image: ## Build the container image (needs Docker)
+	@docker info >/dev/null 2>&1 || { echo "secureai: Docker does not answer: install or start it to build the image" >&2; exit 1; }
+	docker build --tag $(IMAGE) .
+
+.PHONY: clean
+clean: ## Remove the virtual environment and all caches of the tools
+	rm -rf $(VENV) $(VENV).lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
