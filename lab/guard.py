@@ -23,7 +23,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 PR_SET_PDEATHSIG = 1
 PARENT_CHECK_SECONDS = 0.5
@@ -88,7 +88,7 @@ class Guard:
             return {"error": str(error)}
 
     def _spawn(self, request: dict[str, Any]) -> int:
-        with Path(request["log"]).open("ab") as log:
+        with _appended(request["log"]) as log:
             child = subprocess.Popen(
                 request["argv"],
                 stdin=subprocess.DEVNULL,
@@ -139,8 +139,14 @@ def _exists(session: int) -> bool:
     return True
 
 
+def _appended(log: str) -> BinaryIO:
+    Path(log).parent.mkdir(exist_ok=True)
+    return Path(log).open("ab")
+
+
 def _run(command: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired), Path(command["log"]).open("ab") as log:
+    # A command that cannot be run or does not end must not keep the others from running.
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired), _appended(command["log"]) as log:
         subprocess.run(
             command["argv"],
             stdin=subprocess.DEVNULL,

@@ -81,7 +81,6 @@ class Processes:
     def at_end(self, argv: Sequence[str | Path], env: Mapping[str, str], deadline: float) -> None:
         """Have a command run when everything has ended, however it ends; its output goes to `logs/at-end.log`."""
         log = self.directory / "logs" / "at-end.log"
-        log.parent.mkdir(exist_ok=True)
         command = [str(part) for part in argv]
         self.ask(do="at_end", argv=command, env=dict(env), deadline=deadline, log=str(log))
         self._clean_up_seconds += deadline
@@ -152,7 +151,6 @@ class Process:
         """Start it; an error if it runs already."""
         if self.running:
             raise LabError(f"{self.name} is running already")
-        self.log.parent.mkdir(exist_ok=True)
         self._pid = self._processes.ask(
             do="spawn", argv=self.argv, env=self._env, cwd=str(self._cwd), log=str(self.log)
         )["pid"]
