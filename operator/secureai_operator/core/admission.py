@@ -81,7 +81,13 @@ def _role_refs() -> Json:
         ROLE_REFS_POLICY,
         condition=("access-changes", _CHANGED.format(field="access")),
         variables=[("roleRefs", "object.spec.access.?roleRefs.orValue([])")],
-        validations=[_may_bind(index) for index in range(ROLE_REFS_MAX)],
+        validations=[
+            _validation(
+                f"variables.roleRefs.size() <= {ROLE_REFS_MAX}",
+                f"'spec.access.roleRefs may have {ROLE_REFS_MAX}: put the rules of several into one Role'",
+            ),
+            *(_may_bind(index) for index in range(ROLE_REFS_MAX)),
+        ],
     )
 
 
