@@ -89,11 +89,19 @@ async def test_a_pass_that_returns_seconds_comes_again_after_them() -> None:
 
 
 async def test_retry_comes_again_with_backoff_and_starts_over_after_a_success() -> None:
-    async with running(failing(errors.Retry("x", "x"), times=3)) as bench:
+    results: list[errors.Retry | None] = [errors.Retry("x", "x")] * 3 + [None, errors.Retry("x", "x"), None]
+
+    async def reconcile(_: str) -> None:
+        if (error := results.pop(0)) is not None:
+            raise error
+
+    async with running(reconcile) as bench:
         bench.queue.add("a")
         await asyncio.sleep(100)
-        assert bench.times("a") == [0, 1, 3, 7]
-        assert bench.outcomes == [Outcome.RETRY] * 3 + [Outcome.DONE]
+        bench.queue.add("a")
+        await asyncio.sleep(100)
+        assert bench.times("a") == [0, 1, 3, 7, 100, 101]
+        assert bench.outcomes == [Outcome.RETRY] * 3 + [Outcome.DONE, Outcome.RETRY, Outcome.DONE]
 
 
 async def test_retry_does_not_come_before_the_time_that_was_asked_for() -> None:
