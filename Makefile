@@ -24,18 +24,13 @@ venv: ## Make or update the virtual environment from the lock
 	@command -v $(PYTHON) >/dev/null || { echo "secureai: $(PYTHON) is missing: install Python 3.11 or newer, or name one: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) scripts/venv.py $(VENV)
 
-.PHONY: lab-ready
-lab-ready: venv
-	@$(BIN)/python scripts/lab_ready.py
-
 .PHONY: demo
-demo: lab-ready ## The main job on a lab of its own: apply the examples and prove each promise (ARGS=--keep leaves it running)
+demo: venv ## The main job on a lab of its own: apply the examples and prove each promise (ARGS=--keep leaves it running)
 	@$(BIN)/secureai demo $(ARGS)
 
 .PHONY: test
 test: venv ## Everything: lint, unit tests, integration tests against the lab
 	@$(MAKE) lint
-	@$(MAKE) lab-ready
 	@echo "== tests =="
 	@$(BIN)/pytest tests/unit tests/integration $(ARGS)
 
@@ -44,7 +39,7 @@ unit: venv ## Quick: the tests that need no lab
 	@$(BIN)/pytest -m "not integration" tests/unit $(ARGS)
 
 .PHONY: integration
-integration: lab-ready ## Only the tests against the lab
+integration: venv ## Only the tests against the lab
 	@$(BIN)/pytest tests/integration $(ARGS)
 
 .PHONY: lint
@@ -65,11 +60,11 @@ generate: venv ## Write everything that is generated from the code: CRDs, reason
 	@$(BIN)/secureai docs --out docs
 
 .PHONY: bench
-bench: lab-ready ## Measure on a lab with real fsync, and write docs/bench.md (minutes)
+bench: venv ## Measure on a lab with real fsync, and write docs/bench.md (minutes)
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: lab-up
-lab-up: lab-ready ## Start a lab and leave it running
+lab-up: venv ## Start a lab and leave it running
 	@$(BIN)/python -m lab up
 
 .PHONY: lab-down
