@@ -1,4 +1,4 @@
-"""`python -m lab up|down|env`: a lab for people."""
+"""`python -m lab up|down|env|build`: a lab for people."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.background import Background
 from lab.errors import LabError
+from lab.start import prepare
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,6 +38,8 @@ def _run(options: argparse.Namespace) -> int:
             if state is None:
                 raise LabError(f"the lab {lab.name!r} does not run: start it with `python -m lab up`")
             _print_environment(state, as_json=options.json)
+        case "build":
+            prepare()
         case "hold":
             lab.hold(fsync=options.fsync)
     return 0
@@ -68,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lab", description="A real cluster and a real Vault to try things on."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="up|down|env")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="up|down|env|build")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--name", default="default", help="which of several background labs (default: default)"
@@ -79,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", parents=[common], help="end it and remove its data")
     env = commands.add_parser("env", parents=[common], help="print export lines for a shell (hold a secret)")
     env.add_argument("--json", action="store_true", help="print everything about it as JSON")
+    commands.add_parser("build", parents=[common], help="have its binaries ready, and start nothing")
     hold = commands.add_parser("hold", parents=[common])
     hold.add_argument("--fsync", action="store_true")
     return parser

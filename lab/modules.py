@@ -90,7 +90,10 @@ def built(module: Module) -> Path:
     target = module.cached
     if _is_complete(target, module):
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabUnavailable(f"{target.parent} cannot be made ({error}): set XDG_CACHE_HOME") from error
     with _only_builder(module) as lock:
         if not _is_complete(target, module):
             _build(module, target, lock)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +185,7 @@ class Process:
             time.sleep(0.01)
         return code
 
-    def wait_ready(self, is_ready: Any, deadline: float, what: str) -> None:
+    def wait_ready(self, is_ready: Callable[[], object], deadline: float, what: str) -> None:
         """Wait for `is_ready()`; ends at once, with the log's tail, if the process dies."""
         try:
             wait_for(lambda: self._died() or is_ready(), deadline, what)

@@ -84,6 +84,19 @@ def start_lab(
         ports.close()
 
 
+def prepare() -> None:
+    """Have every binary ready that `start_lab` will need: minutes the first time, nothing later."""
+    source = chosen_source()
+    look = source is not Source.BUILD
+    kwok_binary(look_on_path=look)
+    if source in (Source.MACHINE, Source.BUILD):
+        cluster_binaries(look_on_path=look)
+    else:
+        kubectl_binary()
+    if source is not Source.USER or not os.environ.get(external.VAULT_ADDRESS):
+        vault_binaries(look_on_path=look)
+
+
 def chosen_source() -> Source:
     """The first source that can be had: the user's cluster if named, kind, this machine's binaries or built ones."""
     forced = os.environ.get(SOURCE)

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 
-from lab import Lab, LabError, start_lab
+from lab import Lab, LabError, prepare, start_lab
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the lab's binaries before the first test: no test's timeout counts it, and its progress is seen."""
+    wanted = any("lab" in getattr(item, "fixturenames", ()) for item in session.items)
+    if not wanted or session.config.option.collectonly:
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        try:
+            prepare()
+        except LabError as error:
+            _end_session(error)
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +35,7 @@ def lab() -> Iterator[Lab]:
     try:
         entered = running.__enter__()
     except LabError as error:
-        pytest.exit(f"the lab cannot be started: {error}", returncode=pytest.ExitCode.TESTS_FAILED)
+        _end_session(error)
     try:
         yield entered
     finally:
@@ -34,3 +49,7 @@ def namespace(lab: Lab) -> Iterator[str]:
     lab.create_namespace(name)
     yield name
     lab.delete_namespace(name)
+
+
+def _end_session(error: LabError) -> NoReturn:
+    pytest.exit(f"the lab cannot be started: {error}", returncode=pytest.ExitCode.TESTS_FAILED)

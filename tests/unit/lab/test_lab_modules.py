@@ -131,6 +131,16 @@ def test_no_go_at_all_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: py
         built(TINY)
 
 
+@pytest.mark.usefixtures("sources")
+def test_a_cache_that_cannot_be_made_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(LabUnavailable, match="set XDG_CACHE_HOME"):
+        built(TINY)
+
+
 def test_the_pinned_modules_have_their_sources() -> None:
     for module in (CLUSTER, VAULT, KWOK):
         assert "\ntool" in (module.source / "go.mod").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -128,7 +129,13 @@ def test_commands_for_the_end_run_last_first_when_all_else_is_gone(directory: Pa
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGINT", "SIGTERM"])
-def test_all_is_gone_when_the_parent_is_killed(directory: Path, tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize(
+    "before", ["pass", "import os; os.fork() == 0 and time.sleep(600)"], ids=["alone", "forked"]
+)
+def test_all_is_gone_when_the_parent_is_killed(
+    directory: Path, tmp_path: Path, how: str, before: str
+) -> None:
+    """Also if a fork of it lives on and holds its files open, as multiprocessing's do."""
     told = tmp_path / "told"
     script = f"""
 import pathlib, time
@@ -136,6 +143,7 @@ from lab.processes import Processes
 processes = Processes(pathlib.Path({str(directory)!r}))
 processes.at_end(["touch", {str(tmp_path / "cleaned")!r}], {{"PATH": "/usr/bin:/bin"}}, 10)
 pid = processes.process("sleeper", ["sleep", "600"]).start().pid
+{before}
 pathlib.Path({str(told)!r}).write_text(str(pid))
 time.sleep(600)
 """
@@ -150,7 +158,7 @@ time.sleep(600)
         wait_for(lambda: not is_alive(pid) and not directory.exists(), 10, "everything to be gone")
         wait_for((tmp_path / "cleaned").exists, 10, "the command for the end")
     finally:
-        parent.kill()
+        os.killpg(parent.pid, signal.SIGKILL) if "fork" in before else parent.kill()
         parent.wait()
 
 
