@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -20,11 +19,20 @@ from cryptography.x509.oid import NameOID
 
 from lab import Lab, wait_until
 from secureai_operator.api.vault_types import AuthRole, PkiRole, VaultHealth, VaultStatus
+from secureai_operator.clients import _vault_session
+from secureai_operator.clients._vault_http import PoolAdapter, TransportError
 from secureai_operator.clients.vault import HvacVault
 from secureai_operator.clients.vault_api import VaultApi
 from secureai_operator.core.bootstrap import BootstrapSpec, render_hcl, routine_policy_name, routine_rules
 from secureai_operator.errors import VaultDenied, VaultRefused, VaultUnavailable, VaultUncertain
-from tests.integration.vaults import Requests, bootstrapped, connected, ensure_service_account, running
+from tests.integration.vaults import (
+    Requests,
+    bootstrapped,
+    connected,
+    ensure_service_account,
+    frozen,
+    running,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -344,10 +352,10 @@ async def test_a_refused_login_is_told_to_everybody_and_tried_once(
 
 
 async def test_a_revoked_token_is_replaced_by_one_login_and_no_call_fails(
-    vault: HvacVault, lab: Lab, requests: Requests, name: str
+    vault: HvacVault, lab: Lab, requests: Requests, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(_vault_session, "LOGIN_PAUSE", 0.0)
     await vault.read_key(name)
-    await asyncio.sleep(2.1)  # the shortest time between two logins
     await root(lab, "POST", "auth/token/revoke", {"token": vault._session._token.value})  # type: ignore[union-attr]
     await asyncio.gather(*(vault.read_key(name) for _ in range(20)))
     assert requests.of("login") == 2
@@ -473,12 +481,10 @@ async def test_a_stopped_vault_is_unreachable_and_comes_back_by_itself(
 async def test_a_hung_vault_is_a_timeout_and_a_rotation_is_never_done_twice(
     spec: BootstrapSpec, lab: Lab, requests: Requests, name: str
 ) -> None:
-    process = lab.component("vault")
     async with connected(spec, requests, timeout=1.0) as vault, running(vault):
         await vault.create_key(name, key_type="aes256-gcm96")
         await health_becomes(vault, VaultStatus.HEALTHY)
-        process.signal(signal.SIGSTOP)
-        try:
+        with frozen(lab.component("vault")):
             with pytest.raises(VaultUncertain) as uncertain:
                 await vault.rotate_key(name)
             assert uncertain.value.reason == "VaultTimeout"
@@ -486,8 +492,6 @@ async def test_a_hung_vault_is_a_timeout_and_a_rotation_is_never_done_twice(
             assert vault.health.reason == "VaultTimeout"
             with pytest.raises(VaultUnavailable):
                 await vault.read_key(name)
-        finally:
-            process.signal(signal.SIGCONT)
         await health_becomes(vault, VaultStatus.HEALTHY)
         state = await vault.read_key(name)
     assert state is not None
@@ -576,11 +580,9 @@ async def test_the_token_bucket_bounds_the_rate_and_urgent_calls_pass_it(
 async def test_the_loop_is_never_blocked_while_vault_is_slow(
     spec: BootstrapSpec, lab: Lab, name: str
 ) -> None:
-    process = lab.component("vault")
     async with connected(spec, Requests(), timeout=1.0) as vault:
         await vault.read_key(name)
-        process.signal(signal.SIGSTOP)
-        try:
+        with frozen(lab.component("vault")):
             calls = [asyncio.create_task(vault.read_key(name)) for _ in range(20)]
             worst = 0.0
             while not all(call.done() for call in calls):
@@ -588,10 +590,18 @@ async def test_the_loop_is_never_blocked_while_vault_is_slow(
                 await asyncio.sleep(0.01)
                 worst = max(worst, time.perf_counter() - begun)
             results = await asyncio.gather(*calls, return_exceptions=True)
-        finally:
-            process.signal(signal.SIGCONT)
     assert all(isinstance(result, VaultUnavailable) for result in results)
     assert worst < 0.5
+
+
+def test_a_tls_server_is_trusted_by_the_configured_authority_only(lab: Lab) -> None:
+    """Asked of the API server: any server with a certificate of its own authority will do."""
+    known = PoolAdapter(lab.api_url, timeout=5.0, ca_file=str(lab.ca_file))
+    assert known.send("GET", "/version").status_code in (200, 401, 403)
+    known.close()
+    with pytest.raises(TransportError) as error:
+        PoolAdapter(lab.api_url, timeout=5.0).send("GET", "/version")
+    assert (error.value.code, error.value.sent) == ("unreachable", False)
 
 
 def test_the_client_is_what_the_controllers_ask_for(spec: BootstrapSpec) -> None:

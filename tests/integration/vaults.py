@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lab import Lab, RequestFailed
+from lab import Lab, RequestFailed, wait_for
+from lab.processes import Process
 from secureai_operator import names
 from secureai_operator.api.vault_types import VaultConnection
 from secureai_operator.clients.vault import HvacVault
@@ -79,6 +81,23 @@ async def connected(spec: BootstrapSpec, requests: Requests, **changes: object) 
         yield vault
     finally:
         await vault.close()
+
+
+@contextmanager
+def frozen(process: Process) -> Iterator[None]:
+    """Hung in the middle of whatever it did, with every connection open, until the end of the block."""
+    process.signal(signal.SIGSTOP)
+    try:
+        wait_for(lambda: all(state == "T" for state in _states(process)), 5.0, "the process to stand still")
+        yield
+    finally:
+        process.signal(signal.SIGCONT)
+
+
+def _states(process: Process) -> Iterator[str]:
+    """The state of each of its threads: a signal is not obeyed at once."""
+    for stat in Path(f"/proc/{process.pid}/task").glob("*/stat"):
+        yield stat.read_text().rpartition(")")[2].split()[0]
 
 
 @asynccontextmanager

@@ -55,7 +55,6 @@ class VaultLine:
         slots = connection.max_in_flight
         self._adapter = PoolAdapter(
             connection.address,
-            connections=slots + PROBE_THREADS,
             timeout=connection.timeout,
             ca_file=connection.ca_file,
             namespace=connection.namespace,
@@ -86,7 +85,7 @@ class VaultLine:
         return await self._blocking(self._probe_threads, request, token, PROBE_SECONDS)
 
     def close(self) -> None:
-        """Does not wait for requests under way: they end by their own timeout."""
+        """Ends requests under way and waits for none."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._probe_threads.shutdown(wait=False, cancel_futures=True)
         self._adapter.close()

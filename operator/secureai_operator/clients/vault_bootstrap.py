@@ -34,7 +34,6 @@ class VaultAdministrator:
     def __init__(self, connection: VaultConnection, token: str) -> None:
         self._adapter = PoolAdapter(
             connection.address,
-            connections=1,
             timeout=30.0,
             ca_file=connection.ca_file,
             namespace=connection.namespace,

@@ -55,7 +55,6 @@ class VaultUser:
         self._token = access.token
         self._adapter = PoolAdapter(
             access.address,
-            connections=1,
             timeout=timeout,
             ca_file=access.ca_file,
             namespace=access.namespace,
