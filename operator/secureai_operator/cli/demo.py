@@ -54,10 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
             running = started.__enter__()
             line.note = f"in {running.directory}"
         try:
-            asyncio.run(_play(running, root, report))
+            played = asyncio.run(_play(running, root, report))
             _conclude(report, arguments.output)
             if arguments.keep:
-                _wait(running, report)
+                _wait(running, played, report)
         finally:
             started.__exit__(None, None, None)
     except (lab.LabError, SetupFailed) as error:
@@ -74,7 +74,8 @@ def _lab() -> Any:
     return importlib.import_module("lab")
 
 
-async def _play(lab: Lab, root: Path, report: Report) -> None:
+async def _play(lab: Lab, root: Path, report: Report) -> Cast:
+    """Set up and prove; returns the workloads that it was shown with."""
     from secureai_operator.cli import demo_stage, demo_workloads  # noqa: PLC0415 - slow to import
     from secureai_operator.clients.kube import AioKube, KubeSettings  # noqa: PLC0415
 
@@ -88,6 +89,7 @@ async def _play(lab: Lab, root: Path, report: Report) -> None:
         cast = demo_workloads.cast(workloads)
         for proof in _proofs():
             await _tried(proof, stage, cast, report)
+    return cast
 
 
 def _proofs() -> tuple[Proof, ...]:
@@ -123,7 +125,7 @@ def _conclude(report: Report, output: str) -> None:
         print_line(Word(f"all {len(report.lines)} claims hold", Mark.GOOD))
 
 
-def _wait(lab: Lab, report: Report) -> None:
+def _wait(lab: Lab, cast: Cast, report: Report) -> None:
     """Until Ctrl-C. The root token is in a file that only its owner reads, never on the screen."""
     environment = lab.directory / "environment"
     environment.touch(mode=0o600)
@@ -131,7 +133,11 @@ def _wait(lab: Lab, report: Report) -> None:
         "".join(f"export {name}={shlex.quote(value)}\n" for name, value in lab.environment().items())
     )
     if not report.quiet:
-        for line in _LOOK_AROUND.format(environment=environment, log=lab.directory / "logs").splitlines():
+        hero, logs = cast.hero, lab.directory / "logs"
+        text = _LOOK_AROUND.format(
+            environment=environment, logs=logs, name=hero.name, namespace=hero.namespace
+        )
+        for line in text.splitlines():
             print_line(line)
     try:
         asyncio.run(asyncio.Event().wait())
@@ -141,11 +147,12 @@ def _wait(lab: Lab, report: Report) -> None:
 
 
 _LOOK_AROUND = """
-Everything is left running until Ctrl-C. In another terminal:
-  . {environment}        # KUBECONFIG, VAULT_ADDR and VAULT_TOKEN of the lab
+Everything is left running until Ctrl-C. In another terminal, with KUBECONFIG, VAULT_ADDR and VAULT_TOKEN of the lab:
+  . {environment}
   kubectl get secureai -A
-  secureai tree llm -n team-a --watch
+  secureai tree {name} -n {namespace} --watch
+  secureai status {name} -n {namespace}
   secureai check
   vault list saw-transit/keys
-  ls {log}                # logs of the operator and of everything else
+  tail -f {logs}/operator.log
 """

@@ -18,6 +18,7 @@ from secureai_operator.errors import OperatorError
 _DEADLINE = 30.0
 _POLL = 0.01
 _PLAIN = "plain-0"
+_MESSAGE = 240
 
 
 async def prove(stage: Stage, cast: Cast, report: Report) -> None:
@@ -74,9 +75,13 @@ async def _refused(stage: Stage, hero: WorkloadView, manifest: dict[str, Any]) -
 
 
 def _policy_message(text: str) -> str:
-    """The part of a refusal that the policy's author wrote."""
-    _, _, said = text.partition("denied request: ")
-    return (said or text).split('","reason"')[0].replace('\\"', '"')[:200]
+    """The part of a refusal that our policy's author wrote; ProofFailed if something else refused."""
+    _, by_policy, said = text.partition("denied request: ")
+    expect(
+        by_policy and "secureai-" in text, f"it was refused, but not by a policy of ours: {text[:_MESSAGE]}"
+    )
+    words = said.split('","reason"')[0].replace('\\"', "'")
+    return words if len(words) <= _MESSAGE else f"{words[:_MESSAGE]}…"
 
 
 def _expect_bound(hero: WorkloadView, live: dict[str, Any]) -> None:

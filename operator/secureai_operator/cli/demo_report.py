@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 from secureai_operator.cli.output import Mark, Word, print_line
 
+_NOTE = 19
+"""Where notes begin: below the claims."""
+
 
 class ProofFailed(Exception):
     """What was claimed does not hold; the text says what was seen instead."""
@@ -70,8 +73,9 @@ class Report:
         self.lines.append(line)
         if not self.quiet:
             verdict = Word("ok    ", Mark.GOOD) if line.held else Word("FAILED", Mark.ERROR)
-            note = f" ({line.note})" if line.note else ""
-            print_line("  ", verdict, f" {elapsed(line.seconds):>8}  {line.claim}{note}")
+            print_line("  ", verdict, f" {elapsed(line.seconds):>8}  {line.claim}")
+            if line.note:
+                print_line(" " * _NOTE, Word(line.note, Mark.QUIET))
 
 
 def elapsed(seconds: float) -> str:

@@ -17,7 +17,7 @@ import secureai_operator
 from secureai_operator import names
 from secureai_operator.api.resources import LEASES, PODS
 from secureai_operator.cli.demo_report import Report, SetupFailed
-from secureai_operator.cli.operator_config import vault_connection
+from secureai_operator.cli.operator_config import CONFIG_KEY, CONFIG_MAP, vault_connection
 from secureai_operator.cli.output import string
 from secureai_operator.clients.kube import KubeApi
 from secureai_operator.core.bootstrap import BootstrapSpec, bootstrap_items
@@ -60,11 +60,11 @@ async def build(lab: Lab, kube: KubeApi, root: Path, report: Report) -> Stage:
     with report.claim("CustomResourceDefinitions installed (crds/)"):
         await _kubectl(lab, "apply", "--server-side", "-f", str(root / "crds"))
         await _kubectl(lab, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(root / "crds"))
-    with report.claim("ServiceAccount, RBAC and admission policies installed (manifests/base)") as line:
-        line.note = "without the Deployment: here the operator is a process, with that ServiceAccount"
-        await _install(lab, root / "manifests" / "base")
     config = _write_config(lab)
     settings = load(config)
+    with report.claim("ServiceAccount, RBAC and admission policies installed (manifests/base)") as line:
+        line.note = "without the Deployment: here the operator is a process, with that ServiceAccount"
+        await asyncio.to_thread(_install, lab, root / "manifests" / "base", config)
     with report.claim("Vault prepared (secureai vault bootstrap --apply)") as line:
         line.note = await _bootstrap(lab, settings)
     with report.claim("the admission policies are in force"):
@@ -93,18 +93,21 @@ async def until(
     return found
 
 
-async def _kubectl(lab: Lab, *words: str, text: str | None = None) -> None:
-    await asyncio.to_thread(lab.kubectl, *words, input=text)
+async def _kubectl(lab: Lab, *words: str) -> None:
+    await asyncio.to_thread(lab.kubectl, *words)
 
 
-async def _install(lab: Lab, base: Path) -> None:
-    built = await asyncio.to_thread(lab.kubectl, "kustomize", str(base))
-    kept = [
-        document
-        for document in yaml.safe_load_all(built.stdout)
-        if document and document["kind"] not in _NOT_ON_THE_LAB
-    ]
-    await _kubectl(lab, "apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(kept))
+def _install(lab: Lab, base: Path, config: Path) -> None:
+    """The base, with this lab's configuration in place of the one that it comes with."""
+    built = lab.kubectl("kustomize", str(base))
+    kept = []
+    for document in yaml.safe_load_all(built.stdout):
+        if not document or document["kind"] in _NOT_ON_THE_LAB:
+            continue
+        if (document["kind"], document["metadata"]["name"]) == ("ConfigMap", CONFIG_MAP):
+            document["data"] = {CONFIG_KEY: config.read_text()}
+        kept.append(document)
+    lab.kubectl("apply", "--server-side", "-f", "-", input=yaml.safe_dump_all(kept))
 
 
 def _write_config(lab: Lab) -> Path:
@@ -179,10 +182,16 @@ async def _is_refused(kube: KubeApi) -> bool:
 
 
 def pod(name: str, labels: dict[str, str], **spec: Any) -> dict[str, Any]:
-    """A pod that asks for nothing special."""
+    """A pod that asks for nothing special, and fits the strictest of the Pod Security Standards."""
+    container = {
+        "name": "main",
+        "image": "example.org/llm:1",
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    security = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "labels": labels},
-        "spec": {"containers": [{"name": "main", "image": "example.org/llm:1"}], **spec},
+        "spec": {"securityContext": security, "containers": [container], **spec},
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from secureai_operator.api.resources import NAMESPACES, SECURE_AI_WORKLOADS
+from secureai_operator.api.resources import SECURE_AI_WORKLOADS
 from secureai_operator.cli.demo_report import Report, SetupFailed, expect
 from secureai_operator.cli.demo_stage import Stage
 from secureai_operator.cli.workloads import WorkloadView, view
@@ -51,9 +51,8 @@ async def apply_examples(stage: Stage, report: Report) -> tuple[WorkloadView, ..
         with report.claim(
             f"examples applied: {len(documents)} objects, {len(keys)} of them SecureAIWorkloads"
         ):
-            await _create_namespaces(stage, documents)
-            for file in files:
-                await asyncio.to_thread(stage.lab.kubectl, "apply", "-f", str(file))
+            examples = str(stage.root / "examples")
+            await asyncio.to_thread(stage.lab.kubectl, "apply", "-R", "-f", examples)
         for key in keys:
             with report.claim(f"{key[0]}/{key[1]} is Ready, from its creation") as line:
                 await _until_ready(arrivals, key)
@@ -82,17 +81,6 @@ async def _until_ready(arrivals: Arrivals, key: Key) -> None:
             [] if latest is None else [f"{one.type} {one.reason}: {one.message}" for one in latest.conditions]
         )
         expect(False, f"not Ready after {READY_SECONDS:g} s; {'; '.join(failing) or 'no status'}")
-
-
-async def _create_namespaces(stage: Stage, documents: Iterable[Mapping[str, Any]]) -> None:
-    """The namespaces that the examples are in but do not bring."""
-    wanted = {
-        str(one["metadata"].get("namespace") or "default") for one in documents if one["kind"] != "Namespace"
-    }
-    brought = {str(one["metadata"]["name"]) for one in documents if one["kind"] == "Namespace"}
-    for name in sorted(wanted - brought):
-        if await stage.kube.get(NAMESPACES, None, name) is None:
-            await asyncio.to_thread(stage.lab.create_namespace, name)
 
 
 def documents_of(file: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from secureai_operator.api.vault_types import VaultConnection
 from secureai_operator.cli.exits import USAGE, CliError
 from secureai_operator.cli.output import string
 from secureai_operator.clients.kube_user import KubeUser
+from secureai_operator.core.configured import vault_connections
 from secureai_operator.errors import KubeForbidden
 from secureai_operator.settings import Settings
 
@@ -49,24 +50,8 @@ def from_cluster(kube: KubeUser) -> Settings | None:
 
 def vault_connection(configured: Settings, name: str) -> VaultConnection:
     """One connection of the configuration in the words of the Vault clients."""
-    one = configured.connections.get(name)
-    if one is None:
+    found = vault_connections(configured).get(name)
+    if found is None:
         known = ", ".join(sorted(configured.connections)) or "none"
         raise CliError(f"no connection {name!r} in the configuration; it has {known}", USAGE)
-    return VaultConnection(
-        name=name,
-        address=one.address,
-        role=one.role,
-        token_file=str(one.token_file),
-        namespace=one.vault_namespace,
-        ca_file=None if one.ca_file is None else str(one.ca_file),
-        transit_mount=one.transit_mount,
-        pki_mount=one.pki_mount,
-        auth_mount=one.auth_mount,
-        policy_prefix=names.vault_prefix(configured.cluster),
-        timeout=one.timeout_seconds,
-        max_in_flight=one.max_in_flight,
-        requests_per_second=one.requests_per_second,
-        burst=one.burst,
-        destroy_role=one.destroy_role,
-    )
+    return found

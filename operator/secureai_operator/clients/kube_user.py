@@ -34,6 +34,7 @@ _MAX_MESSAGE = 2000
 _PAGE = 500
 _REFUSED = range(400, 500)
 _OK = 300
+_UNTYPED = "failed to create typed patch object"
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,10 @@ class KubeUser:
         status, headers, body = self._exchange("PATCH", path, what, manifest, content_type=_APPLY)
         if status < _OK:
             return Trial(json.loads(body))
-        if status in _REFUSED and status not in (401, 404, 429):
-            return Trial(None, _message(body))
+        said = _message(body)
+        # A field that the schema does not know is answered with 500 here, as if it were the server's fault.
+        if (status in _REFUSED and status not in (401, 404, 429)) or _UNTYPED in said:
+            return Trial(None, said)
         raise error_from_answer(what, status, headers, body)
 
     def _answer(
