@@ -7,7 +7,7 @@ import re
 OTHER = "other"
 """What a value is counted under if it is no word or one too many."""
 
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,62}")
 
 
 class Words:

@@ -37,7 +37,7 @@ def test_a_pass_is_counted_and_measured() -> None:
 def test_requests_to_both_systems_are_counted_by_what_was_asked_and_answered() -> None:
     metrics = Metrics()
     metrics.kubernetes_request("apply", "networkpolicies", 200, 0.01)
-    metrics.vault_request("default", "key_read", "breaker", 0.0)
+    metrics.vault_request("default", "token/renew", "breaker", 0.0)
     assert (
         value(
             metrics,
@@ -49,7 +49,9 @@ def test_requests_to_both_systems_are_counted_by_what_was_asked_and_answered() -
         == 1
     )
     assert (
-        value(metrics, "secureai_vault_requests_total", connection="default", op="key_read", code="breaker")
+        value(
+            metrics, "secureai_vault_requests_total", connection="default", op="token/renew", code="breaker"
+        )
         == 1
     )
 

@@ -1,0 +1,45 @@
+"""What the documents list is what there is: settings and metrics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from secureai_operator.settings import Peer, Settings, VaultConnectionSettings, WebhookSettings
+from secureai_operator.telemetry.metrics import Metrics
+
+OPERATIONS = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
+
+
+def section(title: str) -> str:
+    return OPERATIONS.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def aliases(*models: type[BaseModel]) -> Iterator[str]:
+    for model in models:
+        for field in model.model_fields.values():
+            assert field.alias is not None
+            yield field.alias
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    documented = set()
+    for cell in re.findall(r"^\| (`[^|]*`) \|", section("Settings"), re.MULTILINE):
+        documented |= {name.split(".")[-1] for name in re.findall(r"`([^`]*)`", cell)}
+    everything = set(aliases(Settings, VaultConnectionSettings, WebhookSettings))
+    # `webhook` stands for its fields, which the table has as webhook.host and so on.
+    assert everything - documented <= {"webhook"}
+    assert documented - everything == set()
+    assert all(f"`{alias}`" in section("Settings") for alias in aliases(Peer))
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    documented = set(re.findall(r"^\| `(secureai_[a-z_]+)` \|", section("Metrics"), re.MULTILINE))
+    exported = set()
+    for family in Metrics().registry.collect():
+        suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
+        exported.add(family.name + suffix)
+    assert documented == exported
