@@ -20,7 +20,16 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _FROM_KOPF = frozenset({"k8s_skip", "k8s_ref", "settings"})
 """Kopf hangs its whole settings on each record."""
 
-_QUIET = ("asyncio", "aiohttp.access", "urllib3", "kubernetes", "hvac", "kopf.activities", "kopf._core")
+_QUIET = (
+    "asyncio",
+    "aiohttp.access",
+    "urllib3",
+    "kubernetes",
+    "hvac",
+    "kopf.activities",
+    "kopf.objects",
+    "kopf._core",
+)
 """Libraries that tell at INFO what only a developer asks: they are heard from WARNING on, unless at DEBUG."""
 
 
