@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import yaml
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import incluster_config, kube_config
 from kubernetes.aio.config.config_exception import ConfigException
@@ -16,6 +17,10 @@ from secureai_operator import errors
 
 _REREAD = 30.0
 """Seconds after which a token file is read again; the kubelet renews a token long before it ends."""
+
+
+_UNUSABLE = (ConfigException, yaml.YAMLError, OSError, AttributeError, TypeError)
+"""What the loader raises for a kubeconfig that is missing, not YAML, or not a kubeconfig."""
 
 
 class Credentials(Protocol):
@@ -117,7 +122,7 @@ async def find_identity(kubeconfig: str | None, context: str | None) -> Identity
         loader = await kube_config.load_kube_config(
             path, context=context, client_configuration=configuration, persist_config=False
         )
-    except (ConfigException, OSError, AttributeError, TypeError) as error:
+    except _UNUSABLE as error:
         # The loader's own text may quote the file.
         raise errors.WaitForUser(
             "OperatorForbidden", "no usable kubeconfig or in-cluster identity"
