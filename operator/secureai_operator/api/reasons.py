@@ -75,7 +75,7 @@ SETTLED = _reason(
 )
 PROGRESSING = _reason(
     "Progressing",
-    (C.RECONCILING, *_ALL),
+    (C.RECONCILING, C.VAULT_REACHABLE, *_ALL),
     _P,
     "The operator is working on it.",
     "A change was seen and is being carried out.",
@@ -99,7 +99,7 @@ WAITING = _reason(
 )
 INVALID_SPEC = _reason(
     "InvalidSpec",
-    (C.STALLED, C.READY),
+    (C.STALLED, *_ALL),
     _E,
     "The spec cannot be carried out as it is.",
     "A value that the API server could not check is wrong; the message names the field.",

@@ -13,7 +13,8 @@ from hashlib import blake2b
 from typing import Any
 
 from secureai_operator import names
-from secureai_operator.core.facts import CertificateFacts, Manifest
+from secureai_operator.api.certificate import CertificateFacts
+from secureai_operator.core.facts import Manifest
 
 _DIGEST_BYTES = 8
 

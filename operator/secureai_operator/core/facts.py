@@ -123,20 +123,6 @@ class PodFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateFacts:
-    """What a TLS Secret holds, as read from its certificate; times are unix seconds."""
-
-    serial: str
-    not_before: int
-    not_after: int
-    dns_names: frozenset[str]
-    usages: frozenset[str]
-    intact: bool
-    """The private key fits the certificate, and the certificate is signed by the CA beside it."""
-    ca_digest: str
-
-
-@dataclass(frozen=True, slots=True)
 class VaultObserved:
     """What Vault held for one workload at the last look; None where nothing was found."""
 

@@ -54,6 +54,7 @@ def access_verdict(workload: Workload, facts: Facts) -> Verdict | None:
                 return bad(
                     reasons.BEYOND_CEILING,
                     f"{reference.kind.value} {reference.name} grants {beyond}, beyond the platform's ceiling",
+                    terminal=True,
                 )
     return None
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from secureai_operator.api.certificate import CertificateFacts
 from secureai_operator.api.workload import CertificateUsage
 from secureai_operator.core.desired.vault import dns_names
-from secureai_operator.core.facts import CertificateFacts, Workload
+from secureai_operator.core.facts import Workload
 
 RENEW_AT = 2 / 3
 """Part of the lifetime after which it is renewed: leaves a third for Vault to come back."""
@@ -23,22 +24,23 @@ def renewal_time(certificate: CertificateFacts, spread: float) -> int:
 
 
 def renewal_reason(
-    workload: Workload, certificate: CertificateFacts | None, now: datetime, spread: float
+    workload: Workload, certificate: CertificateFacts | None, ca_digest: str, now: datetime, spread: float
 ) -> str:
-    """Why a new certificate is due, or "" if the one there will do. An ordered chain; the first that holds."""
+    """Why a new certificate is due, or "" if the one there will do: the first check that holds.
+
+    `ca_digest` is that of the connection's CA chain, or "" while it is not known.
+    """
     if certificate is None:
         return "SecretDoesNotExist"
-    if not certificate.intact:
-        return "SecretNotIntact"
-    if ca_digest and certificate.ca_digest != ca_digest:
-        return "CAChanged"
-    if certificate.dns_names != frozenset(dns_names(workload)):
-        return "NamesChanged"
-    if certificate.usages != frozenset(_USAGES[usage] for usage in workload.spec.certificate.usages):
-        return "UsagesChanged"
-    if now.timestamp() >= renewal_time(certificate, spread):
-        return "RenewalDue"
-    return ""
+    usages = frozenset(_USAGES[usage] for usage in workload.spec.certificate.usages)
+    checks = (
+        ("SecretNotIntact", not certificate.intact),
+        ("CAChanged", bool(ca_digest) and certificate.ca_digest != ca_digest),
+        ("NamesChanged", certificate.dns_names != frozenset(dns_names(workload))),
+        ("UsagesChanged", certificate.usages != usages),
+        ("RenewalDue", now.timestamp() >= renewal_time(certificate, spread)),
+    )
+    return next((reason for reason, holds in checks if holds), "")
 
 
 def is_expired(certificate: CertificateFacts, now: datetime) -> bool:

@@ -1,0 +1,34 @@
+"""`secureai run`: the operator itself."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from secureai_operator import app
+from secureai_operator.cli import exits
+from secureai_operator.settings import SettingsError, load
+from secureai_operator.telemetry.logs import LogFormat, configure
+
+DEFAULT_CONFIG = Path("/etc/secureai/config.yaml")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("run", help="run the operator", description=__doc__)
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="settings (default: %(default)s)")
+    parser.add_argument("--kubeconfig", help="kubeconfig (default: the pod's own ServiceAccount)")
+    parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    parser.add_argument("--log-format", default="json", choices=[form.value for form in LogFormat])
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        settings = load(args.config)
+    except SettingsError as error:
+        sys.stderr.write(f"secureai run: {error}\n")
+        return exits.USAGE
+    configure(getattr(logging, args.log_level), LogFormat(args.log_format))
+    return asyncio.run(app.main(settings, args.kubeconfig))

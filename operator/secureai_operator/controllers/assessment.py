@@ -1,0 +1,392 @@
+"""From what a pass found to verdicts and the next status. Pure: no I/O, no clock of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from secureai_operator import errors
+from secureai_operator.api import reasons
+from secureai_operator.api.certificate import CertificateFacts
+from secureai_operator.api.conditions import ConditionType as C
+from secureai_operator.api.conditions import condition, rfc3339
+from secureai_operator.api.reasons import REASONS
+from secureai_operator.api.vault_types import VaultHealth, VaultStatus
+from secureai_operator.api.workload import CertificateDelivery, Enforcement, SecureAIWorkloadSpec
+from secureai_operator.api.workload_status import (
+    BindingStatus,
+    CertificateStatus,
+    DriftStatus,
+    PodsStatus,
+    SecureAIWorkloadStatus,
+)
+from secureai_operator.api.workload_status import VaultStatus as VaultPlace
+from secureai_operator.controllers.kubernetes_side import Outcome
+from secureai_operator.controllers.vault_side import (
+    VaultOutcome,
+    VaultSide,
+    data_key_verdict,
+    vault_verdict,
+)
+from secureai_operator.controllers.workloads import StoredWorkload, as_status
+from secureai_operator.core.desired.binding_status import desired_binding
+from secureai_operator.core.desired.certificate import is_expired
+from secureai_operator.core.desired.placement import Placement
+from secureai_operator.core.desired.vault import foreign_dns_names
+from secureai_operator.core.facts import Connection, Facts, PodFacts, Workload
+from secureai_operator.core.status import Assessment, conditions
+from secureai_operator.core.verdict import Verdict, bad, good, unknown
+
+_UNBOUND_NAMES_MAX = 10
+
+
+@dataclass(slots=True)
+class Found:
+    """What one pass found out; filled by its two halves."""
+
+    suspended: bool = False
+    terminating: bool = False
+    place: Placement | None = None
+    access: Verdict | None = None
+    claimed: Verdict | None = None
+    kubernetes: Outcome = field(default_factory=Outcome)
+    secrets: Outcome = field(default_factory=Outcome)
+    connection: Connection | None = None
+    connections: tuple[str, ...] = ()
+    """The configured connections, if the spec's is not among them."""
+    health: VaultHealth | None = None
+    side: VaultSide | None = None
+    keys: Verdict | None = None
+    vault: VaultOutcome | None = None
+    vault_error: errors.OperatorError | None = None
+    certificate: CertificateFacts | None = None
+    certificate_failure: Verdict | None = None
+    renew_at: float = 0.0
+    """Unix time of the certificate's renewal; 0 if there is none."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something may work when it is tried again."""
+        outcome_failed = self.vault is not None and bool(self.vault.failures)
+        return bool(
+            self.kubernetes.failures
+            or self.secrets.failures
+            or self.vault_error
+            or outcome_failed
+            or self.certificate_failure
+        )
+
+    @property
+    def retry_after(self) -> float:
+        return max(self.kubernetes.retry_after, self.secrets.retry_after)
+
+    @property
+    def drift(self) -> DriftStatus | None:
+        return (
+            self.kubernetes.drift
+            or self.secrets.drift
+            or (self.vault.drift if self.vault is not None else None)
+        )
+
+    @property
+    def contended(self) -> str:
+        return self.kubernetes.contended or self.secrets.contended
+
+
+def assess(workload: Workload, found: Found, facts: Facts | None) -> Assessment:
+    """A verdict for every condition."""
+    if found.suspended or found.terminating:
+        return _unchanged(workload, found)
+    return Assessment(
+        concerns={
+            C.IDENTITY_READY: _identity(workload, found),
+            C.KEY_READY: _key(workload, found),
+            C.CERTIFICATE_READY: _certificate(workload, found, facts),
+            C.ACCESS_GRANTED: _access(workload, found),
+            C.NETWORK_ISOLATED: _network(workload, found),
+            C.CONFIDENTIAL_SCHEDULABLE: found.place.verdict if found.place else unknown(reasons.PROGRESSING),
+            C.PODS_BOUND: _pods(workload, found, facts.pods if facts else ()),
+        },
+        vault=_vault(found),
+        drift=_drift(workload, found),
+    )
+
+
+def _unchanged(workload: Workload, found: Found) -> Assessment:
+    """Nothing is looked at: every condition says what it last said."""
+
+    def last(kind: C) -> Verdict:
+        before = condition(workload.status.conditions, kind)
+        if before is None or before.reason not in REASONS:
+            return unknown(reasons.PROGRESSING)
+        return Verdict(before.status, REASONS[before.reason], before.message)
+
+    kinds = [kind for kind in C if kind not in (C.READY, C.RECONCILING, C.STALLED)]
+    return Assessment(
+        concerns={kind: last(kind) for kind in kinds},
+        vault=last(C.VAULT_REACHABLE),
+        drift=last(C.DRIFT_DETECTED),
+        suspended=found.suspended,
+        terminating=found.terminating,
+    )
+
+
+def _kept(workload: Workload, kind: C) -> Verdict | None:
+    """The last good state, while Vault cannot be asked; none for a spec that it was never verified for."""
+    before = condition(workload.status.conditions, kind)
+    if (
+        before is not None
+        and before.status == "True"
+        and before.observed_generation == workload.generation
+        and before.reason in REASONS
+    ):
+        return Verdict("True", REASONS[before.reason], before.message)
+    return None
+
+
+def _vault_problem(workload: Workload, found: Found, kind: C) -> Verdict | None:
+    """What keeps anything that needs Vault from being known, or None."""
+    if found.connection is None:
+        return _not_configured(workload, found)
+    if found.vault_error is not None:
+        return _kept(workload, kind) or vault_verdict(found.vault_error)
+    if found.vault is None:
+        return _kept(workload, kind) or unknown(reasons.PROGRESSING)
+    return found.vault.failures.get(kind)
+
+
+def _not_configured(workload: Workload, found: Found) -> Verdict:
+    names = ", ".join(found.connections) or "none"
+    return bad(
+        reasons.CONNECTION_NOT_CONFIGURED,
+        f"spec.vault.connection {workload.spec.vault.connection} is not configured; configured: {names}",
+        terminal=True,
+    )
+
+
+def _identity(workload: Workload, found: Found) -> Verdict:
+    return (
+        found.kubernetes.failures.get(C.IDENTITY_READY)
+        or _vault_problem(workload, found, C.IDENTITY_READY)
+        or good(reasons.IDENTITY_ESTABLISHED)
+    )
+
+
+def _key(workload: Workload, found: Found) -> Verdict:
+    if found.keys is not None:
+        return found.keys
+    problem = _vault_problem(workload, found, C.KEY_READY)
+    if problem is not None:
+        return problem
+    assert found.vault is not None  # noqa: S101 - narrows the type; _vault_problem said so
+    verdict = found.vault.key or _kept(workload, C.KEY_READY) or unknown(reasons.PROGRESSING)
+    if verdict.status != "True":
+        return verdict
+    return data_key_verdict(found.vault) or found.secrets.failures.get(C.KEY_READY) or verdict
+
+
+def _certificate(workload: Workload, found: Found, facts: Facts | None) -> Verdict:
+    if workload.spec.certificate.delivery is CertificateDelivery.NONE:
+        return good(reasons.CERTIFICATE_NOT_REQUESTED)
+    foreign = foreign_dns_names(workload)
+    if foreign:
+        return bad(
+            reasons.INVALID_SPEC,
+            f"spec.certificate.dnsNames: {foreign[0]} is not inside this namespace; "
+            f"names end in .{workload.namespace}.svc",
+            terminal=True,
+        )
+    certificate = found.certificate
+    now = facts.now if facts and facts.now else datetime.now(UTC)
+    if certificate is not None and is_expired(certificate, now):
+        return bad(reasons.CERTIFICATE_EXPIRED, "the certificate has expired and could not be renewed yet")
+    failure = found.certificate_failure or found.secrets.failures.get(C.CERTIFICATE_READY)
+    if certificate is not None and certificate.intact:
+        pending = "; its renewal is being tried again" if failure else ""
+        return good(reasons.CERTIFICATE_ISSUED, f"valid until {_stamp(certificate.not_after)}{pending}")
+    return (
+        _vault_problem(workload, found, C.CERTIFICATE_READY)
+        or failure
+        or unknown(reasons.PROGRESSING, "the certificate is not known yet")
+    )
+
+
+def _access(workload: Workload, found: Found) -> Verdict:
+    if found.access is not None:
+        return found.access
+    failure = found.kubernetes.failures.get(C.ACCESS_GRANTED)
+    if failure is not None:
+        return failure
+    access = workload.spec.access
+    if not access.rules and not access.role_refs:
+        return good(reasons.NO_ACCESS_REQUESTED)
+    return good(reasons.ACCESS_GRANTED, f"{len(access.rules)} rules, {len(access.role_refs)} roles")
+
+
+def _network(workload: Workload, found: Found) -> Verdict:
+    if workload.spec.enforcement is Enforcement.AUDIT:
+        return bad(reasons.AUDIT_ONLY, "no NetworkPolicy is made under enforcement Audit")
+    if found.claimed is not None:
+        return bad(reasons.WAITING, "waits for PodsBound: a policy would open the other workload's pods")
+    return found.kubernetes.failures.get(C.NETWORK_ISOLATED) or good(reasons.NETWORK_POLICIES_APPLIED)
+
+
+def _pods(workload: Workload, found: Found, pods: tuple[PodFacts, ...]) -> Verdict:
+    if found.claimed is not None:
+        return found.claimed
+    unbound = [pod for pod in pods if pod.problem]
+    if workload.spec.enforcement is Enforcement.AUDIT:
+        return bad(reasons.AUDIT_ONLY, f"{len(unbound)} of {len(pods)} pods would be replaced by bound ones")
+    if unbound:
+        first = unbound[0]
+        return bad(
+            reasons.PODS_UNBOUND,
+            f"{len(unbound)} of {len(pods)} pods are not bound; {first.name}: {first.problem}",
+        )
+    return good(reasons.PODS_BOUND, f"{len(pods)} pods") if pods else good(reasons.NO_PODS)
+
+
+def _vault(found: Found) -> Verdict:
+    if found.connection is None:
+        return bad(reasons.CONNECTION_NOT_CONFIGURED, f"configured: {', '.join(found.connections) or 'none'}")
+    health = found.health
+    if health is not None and not health.usable and health.status is not VaultStatus.UNKNOWN:
+        reason = REASONS.get(health.reason, reasons.VAULT_UNREACHABLE)
+        return bad(reason, f"{reason.meaning} The last good state stays.")
+    if isinstance(found.vault_error, errors.VaultUnavailable | errors.VaultDenied):
+        return vault_verdict(found.vault_error)
+    if found.vault is None and found.vault_error is None:
+        return unknown(reasons.PROGRESSING, "Vault was not asked yet")
+    return good(reasons.VAULT_HEALTHY, f"connection {found.connection.name}")
+
+
+def _drift(workload: Workload, found: Found) -> Verdict:
+    if found.contended:
+        return Verdict("True", reasons.DRIFT_CONTENDED, f"{found.contended} is being changed again and again")
+    drift = found.drift
+    if drift is not None and drift.action == "Reported":
+        return Verdict("True", reasons.DRIFT_REPORTED, _drift_text(drift))
+    last = drift or workload.status.last_drift
+    if last is not None and last.action == "Healed":
+        return bad(reasons.DRIFT_HEALED, _drift_text(last))
+    return bad(reasons.NO_DRIFT)
+
+
+def _drift_text(drift: DriftStatus) -> str:
+    return f"{drift.kind} {drift.name}: {drift.field or 'deleted'}"
+
+
+# Status ------------------------------------------------------------------------------------------------------
+
+
+def next_status(
+    workload: Workload, found: Found, facts: Facts | None, assessment: Assessment, now: datetime
+) -> SecureAIWorkloadStatus:
+    """The status after the pass; equal to the one before if nothing is new."""
+    before = workload.status
+    fields: dict[str, object] = {
+        "observed_generation": workload.generation,
+        "conditions": conditions(workload, assessment, now),
+        "resync": workload.resync,
+        "last_drift": _last_drift(before.last_drift, found.drift),
+    }
+    if found.suspended or found.terminating:
+        return before.model_copy(update=fields)
+    if found.vault is not None and found.connection is not None and found.side is not None:
+        fields["key"] = found.vault.key_status
+        fields["data_keys"] = found.vault.data_keys
+        fields["vault"] = VaultPlace(
+            connection=found.connection.name,
+            name=found.side.desired.name,
+            transit_mount=found.connection.transit_mount,
+            pki_mount=found.connection.pki_mount,
+            auth_mount=found.connection.auth_mount,
+        )
+    if found.vault is not None:
+        fields["certificate"] = _certificate_status(found)
+    if facts is not None:
+        fields["binding"] = _binding(workload, found, facts, assessment)
+        fields["pods"] = _pods_status(facts.pods)
+    return before.model_copy(update=fields)
+
+
+def _last_drift(before: DriftStatus | None, new: DriftStatus | None) -> DriftStatus | None:
+    """A drift that stands under driftPolicy Warn is not told anew with every look."""
+    if new is None:
+        return before
+    if (
+        before is not None
+        and new.action == "Reported"
+        and before.model_copy(update={"time": new.time}) == new
+    ):
+        return before
+    return new
+
+
+def _certificate_status(found: Found) -> CertificateStatus | None:
+    certificate = found.certificate
+    if certificate is None:
+        return None
+    return CertificateStatus(
+        serial=certificate.serial,
+        not_after=_stamp(certificate.not_after),
+        renewal_time=_stamp(found.renew_at) if found.renew_at else None,
+    )
+
+
+_NEEDED_TO_START = (C.IDENTITY_READY, C.KEY_READY, C.CERTIFICATE_READY, C.ACCESS_GRANTED, C.NETWORK_ISOLATED)
+
+
+def _binding(workload: Workload, found: Found, facts: Facts, assessment: Assessment) -> BindingStatus | None:
+    if found.place is None or found.claimed is not None:
+        return None
+    concerns = assessment.concerns
+    ready = all(
+        concerns[kind].status == "True"
+        # An exposed key still works: stopping what runs would add an outage to a leak.
+        or concerns[kind].reason in (reasons.KEY_EXPOSED, reasons.AUDIT_ONLY)
+        for kind in _NEEDED_TO_START
+    )
+    data_keys = found.vault.data_keys if found.vault is not None else workload.status.data_keys
+    return desired_binding(
+        workload,
+        facts.config,
+        found.place,
+        ready=ready,
+        keys=bool(data_keys),
+        certificate=workload.spec.certificate.delivery is not CertificateDelivery.NONE,
+    )
+
+
+def _pods_status(pods: tuple[PodFacts, ...]) -> PodsStatus:
+    unbound = sorted(pod.name for pod in pods if pod.problem)
+    return PodsStatus(
+        bound=len(pods) - len(unbound),
+        unbound=len(unbound),
+        unbound_names=tuple(unbound[:_UNBOUND_NAMES_MAX]),
+        quarantined=sum(1 for pod in pods if pod.quarantined),
+    )
+
+
+def failed_status(
+    item: StoredWorkload, error: errors.OperatorError, now: datetime
+) -> tuple[Workload, SecureAIWorkloadStatus]:
+    """The workload and its status for a spec that cannot even be read."""
+    workload = Workload(
+        namespace=item.namespace,
+        name=item.name,
+        uid=item.uid,
+        generation=item.generation,
+        spec=SecureAIWorkloadSpec(),
+        status=as_status(item),
+    )
+    verdict = bad(reasons.INVALID_SPEC, error.message, terminal=True)
+    concerns: dict[C, Verdict] = {
+        kind: verdict for kind in C if kind not in (C.READY, C.RECONCILING, C.STALLED)
+    }
+    assessment = Assessment(concerns, vault=unknown(reasons.PROGRESSING), drift=bad(reasons.NO_DRIFT))
+    return workload, next_status(workload, Found(), None, assessment, now)
+
+
+def _stamp(unix: float) -> str:
+    return rfc3339(datetime.fromtimestamp(unix, UTC))

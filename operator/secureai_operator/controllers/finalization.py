@@ -1,0 +1,196 @@
+"""Deletion: access is revoked first, the key is kept unless told otherwise, and nothing hangs for ever or leaks in silence."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from secureai_operator import errors, names
+from secureai_operator.api import reasons
+from secureai_operator.api.conditions import rfc3339
+from secureai_operator.api.reasons import Reason
+from secureai_operator.api.resources import CONFIG_MAPS, NAMESPACES, SECRETS, SECURE_AI_WORKLOADS
+from secureai_operator.api.workload import DeletionPolicy
+from secureai_operator.clients.kube import KubeApi, ScopedKube
+from secureai_operator.clients.vault_api import VaultApi
+from secureai_operator.controllers.workloads import Key, StoredWorkload, Workloads
+from secureai_operator.core.facts import PlatformConfig, Workload
+
+log = logging.getLogger(__name__)
+
+ORPHAN_REPORT = "secureai-orphans"
+"""ConfigMap in the operator's namespace; one entry for each workload that was let go with access left in Vault."""
+RETRY_SECONDS = 2.0
+RETRY_CAP = 30.0
+
+
+@dataclass(slots=True)
+class Finalization:
+    """Carries out what the finalizer stands for."""
+
+    kube: KubeApi
+    config: PlatformConfig
+    workloads: Workloads
+    operator_namespace: str
+    orphan_deadline: float
+    """Seconds that a workload of a namespace that is being deleted waits for Vault."""
+    now: Callable[[], datetime]
+    tell: Callable[[Workload, Reason, str], None]
+    _attempts: dict[Key, int] = field(default_factory=dict)
+    _since: dict[Key, float] = field(default_factory=dict)
+
+    async def finalize(
+        self, workload: Workload, item: StoredWorkload, kube: ScopedKube, vaults: Mapping[str, VaultApi]
+    ) -> float | None:
+        """Revoke and let go; returns when to try again, or None when the CR is free to go."""
+        if not workload.has_finalizer:
+            return None
+        key = workload.key
+        try:
+            await self._revoke(workload, kube, vaults.get(workload.spec.vault.connection))
+        except errors.OperatorError as error:
+            if not await self._is_let_go(workload):
+                return self._again(key, error)
+            await self._report_orphan(workload)
+        await self._remove_finalizer(item, kube)
+        self._attempts.pop(key, None)
+        self._since.pop(key, None)
+        return None
+
+    async def _revoke(self, workload: Workload, kube: ScopedKube, vault: VaultApi | None) -> None:
+        """Everything in Vault that grants access, then the key as the policies say."""
+        place = workload.status.vault
+        name = names.vault_name(self.config.cluster, workload.namespace, workload.name)
+        if vault is None:
+            if place is None:
+                return
+            raise errors.WaitForUser(
+                reasons.CONNECTION_NOT_CONFIGURED.name,
+                f"connection {workload.spec.vault.connection} is not configured any more",
+            )
+        # Logins first: what is already logged in loses its policy next.
+        await vault.delete_auth_role(name)
+        await vault.delete_policy(name)
+        await vault.delete_pki_role(name)
+        await self._revoke_certificate(workload, kube, vault)
+        self.tell(workload, reasons.ACCESS_REVOKED, f"role, policy and certificate of {name} are revoked")
+        await self._settle_key(workload, kube, vault, name)
+
+    async def _revoke_certificate(self, workload: Workload, kube: ScopedKube, vault: VaultApi) -> None:
+        if workload.status.certificate is None:
+            return
+        secret = await kube.get(SECRETS, names.tls_secret(workload.name))
+        if secret is None:
+            return
+        try:
+            pem = base64.b64decode((secret.get("data") or {})["tls.crt"], validate=True).decode("ascii")
+        except (KeyError, TypeError, binascii.Error, ValueError):
+            return
+        try:
+            await vault.revoke_certificate(pem)
+        except errors.VaultRefused:
+            # Not a certificate of this mount: somebody changed the Secret; there is nothing of ours to revoke.
+            log.warning(
+                "certificate not revoked", extra={"namespace": workload.namespace, "workload": workload.name}
+            )
+
+    async def _settle_key(self, workload: Workload, kube: ScopedKube, vault: VaultApi, name: str) -> None:
+        connection = self.config.connections.get(workload.spec.vault.connection)
+        if workload.spec.deletion_policy is DeletionPolicy.DESTROY and connection and connection.may_destroy:
+            await vault.delete_key(name)
+            self.tell(workload, reasons.KEY_DESTROYED, f"key {name} is destroyed")
+            return
+        if workload.status.data_keys:
+            await _retain_keys_secret(workload, kube)
+        if workload.status.key is not None:
+            self.tell(workload, reasons.KEY_RETAINED, f"key {name} stays in Vault")
+
+    async def _is_let_go(self, workload: Workload) -> bool:
+        """Whether the CR may go although its access may be left: told to, or its namespace waited long enough."""
+        if workload.force_delete:
+            return True
+        namespace = await self.kube.get(NAMESPACES, None, workload.namespace)
+        if namespace is None or not namespace["metadata"].get("deletionTimestamp"):
+            return False
+        loop = asyncio.get_running_loop().time()
+        return loop - self._since.setdefault(workload.key, loop) >= self.orphan_deadline
+
+    async def _report_orphan(self, workload: Workload) -> None:
+        name = names.vault_name(self.config.cluster, workload.namespace, workload.name)
+        entry = f"{rfc3339(self.now())} connection={workload.spec.vault.connection} name={name} uid={workload.uid}"
+        patch: dict[str, Any] = {
+            "apiVersion": CONFIG_MAPS.api_version,
+            "kind": CONFIG_MAPS.kind,
+            "metadata": {
+                "name": ORPHAN_REPORT,
+                "namespace": self.operator_namespace,
+                "labels": {names.MANAGED_BY_LABEL: names.MANAGED_BY},
+            },
+            "data": {f"{workload.namespace}.{workload.name}": entry},
+        }
+        existing = await self.kube.get(CONFIG_MAPS, self.operator_namespace, ORPHAN_REPORT)
+        if existing is None:
+            await self.kube.create(CONFIG_MAPS, self.operator_namespace, patch)
+        else:
+            await self.kube.merge_patch(
+                CONFIG_MAPS, self.operator_namespace, ORPHAN_REPORT, {"data": patch["data"]}
+            )
+        self.tell(
+            workload,
+            reasons.ORPHANED,
+            f"let go although {name} could not be revoked in Vault; see ConfigMap "
+            f"{self.operator_namespace}/{ORPHAN_REPORT}",
+        )
+
+    async def _remove_finalizer(self, item: StoredWorkload, kube: ScopedKube) -> None:
+        current = self.workloads.get(item.key) or item
+        rest = [finalizer for finalizer in current.finalizers if finalizer != names.FINALIZER]
+        try:
+            await kube.merge_patch(
+                SECURE_AI_WORKLOADS,
+                item.name,
+                {
+                    "metadata": {
+                        "finalizers": rest,
+                        "uid": item.uid,
+                        "resourceVersion": current.resource_version,
+                    }
+                },
+            )
+        except errors.Retry as error:
+            if error.reason != "KubernetesNotFound":
+                raise
+
+    def _again(self, key: Key, error: errors.OperatorError) -> float:
+        attempt = self._attempts[key] = self._attempts.get(key, 0) + 1
+        log.info("revocation waits", extra={"namespace": key[0], "workload": key[1], "reason": error.reason})
+        return min(RETRY_CAP, RETRY_SECONDS * 1.5 ** min(attempt, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+async def _retain_keys_secret(workload: Workload, kube: ScopedKube) -> None:
+    """Take the Secret of wrapped data keys out of garbage collection: the key alone cannot decrypt anything."""
+    name = names.keys_secret(workload.name)
+    secret = await kube.get(SECRETS, name)
+    if secret is None:
+        return
+    owners = [
+        owner for owner in secret["metadata"].get("ownerReferences") or () if owner["uid"] != workload.uid
+    ]
+    await kube.merge_patch(
+        SECRETS,
+        name,
+        {
+            "metadata": {
+                "resourceVersion": secret["metadata"]["resourceVersion"],
+                "ownerReferences": owners,
+                "labels": {names.RETAINED_LABEL: "true"},
+            }
+        },
+    )

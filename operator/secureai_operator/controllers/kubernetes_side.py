@@ -1,0 +1,235 @@
+"""The Kubernetes half of a pass: carry out the plan, tell drift from progress, and say how each concern went."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from secureai_operator import errors, names
+from secureai_operator.api import reasons
+from secureai_operator.api.conditions import ConditionType, rfc3339
+from secureai_operator.api.resources import NETWORK_POLICIES, ROLE_BINDINGS, ROLES, SECRETS, SERVICE_ACCOUNTS
+from secureai_operator.api.workload import DriftPolicy
+from secureai_operator.api.workload_status import DriftStatus
+from secureai_operator.clients.kube import ScopedKube
+from secureai_operator.controllers.children import Children, Place
+from secureai_operator.controllers.memory import Memory
+from secureai_operator.core.desired.objects import DesiredObject
+from secureai_operator.core.drift import (
+    Child,
+    digest,
+    foreign_entries,
+    is_adoptable,
+)
+from secureai_operator.core.facts import Workload
+from secureai_operator.core.plan import Create, Delete, Replace, Step
+from secureai_operator.core.verdict import Verdict, bad
+
+log = logging.getLogger(__name__)
+
+OWNED = {
+    resource.kind: resource
+    for resource in (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS, SECRETS, NETWORK_POLICIES)
+}
+"""Every kind that a workload can own, by kind."""
+
+DriftHook = Callable[[Workload, DriftStatus], None]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How the Kubernetes half went."""
+
+    failures: dict[ConditionType, Verdict] = field(default_factory=dict)
+    drift: DriftStatus | None = None
+    contended: str = ""
+    """Kind and name of an object that something else keeps changing."""
+    retry_after: float = 0.0
+    wrote: int = 0
+
+    def failed(self, concern: ConditionType, verdict: Verdict) -> None:
+        self.failures.setdefault(concern, verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What the Kubernetes half works with for one workload: its own namespace and nothing else."""
+
+    kube: ScopedKube
+    children: Children
+    workload: Workload
+    memory: Memory
+    now: datetime
+    on_drift: DriftHook
+
+
+async def execute(side: Side, steps: Iterable[Step]) -> Outcome:
+    """Carry the steps out side by side; one that fails keeps none of the others from being done."""
+    outcome = Outcome()
+    work = [_carry_out(side, step, outcome) for step in steps]
+    if len(work) == 1:
+        await work[0]
+    elif work:
+        async with asyncio.TaskGroup() as group:
+            for task in work:
+                group.create_task(task, name="apply")
+    return outcome
+
+
+async def _carry_out(side: Side, step: Step, outcome: Outcome) -> None:
+    if isinstance(step, Delete):
+        concern, place = ConditionType.IDENTITY_READY, (step.live.kind, step.live.name)
+    else:
+        concern, place = step.desired.concern, (step.desired.resource.kind, step.desired.name)
+    drift = _drift_of(side, step, place)
+    if drift is not None and not _may_heal(side, drift, place, outcome):
+        return
+    try:
+        await _write(side, step)
+    except errors.OperatorError as error:
+        outcome.failed(concern, kube_verdict(error, place))
+        outcome.retry_after = max(outcome.retry_after, getattr(error, "after", None) or 0.0)
+        return
+    outcome.wrote += 1
+    if drift is not None:
+        side.memory.healed(place)
+        outcome.drift = drift
+        side.on_drift(side.workload, drift)
+
+
+def _drift_of(side: Side, step: Step, place: Place) -> DriftStatus | None:
+    """The drift that the step heals; None if the step only carries out what the user asked for."""
+    if isinstance(step, Delete):
+        return None
+    wanted_before = side.memory.applied.get(place)
+    if wanted_before is None:
+        was_complete = side.workload.status.observed_generation == side.workload.generation and any(
+            condition.type == step.desired.concern.value and condition.status == "True"
+            for condition in side.workload.status.conditions
+        )
+        if not was_complete:
+            return None
+    elif wanted_before != digest(step.desired.manifest):
+        return None
+    parts = () if isinstance(step, Create) else step.parts
+    return DriftStatus(
+        time=rfc3339(side.now),
+        kind=place[0],
+        name=place[1],
+        field=parts[0] if parts else "",
+        action="Healed",
+    )
+
+
+def _may_heal(side: Side, drift: DriftStatus, place: Place, outcome: Outcome) -> bool:
+    if side.workload.spec.drift_policy is DriftPolicy.WARN:
+        reported = drift.model_copy(update={"action": "Reported"})
+        outcome.drift = reported
+        if (*place, drift.field) not in side.memory.reported:
+            side.memory.reported.add((*place, drift.field))
+            side.on_drift(side.workload, reported)
+        return False
+    pause = side.memory.contended(place)
+    if pause:
+        outcome.contended = f"{place[0]} {place[1]}"
+        outcome.retry_after = max(outcome.retry_after, pause)
+    return not pause
+
+
+async def _write(side: Side, step: Step) -> None:
+    if isinstance(step, Delete):
+        await _delete(side, step.live)
+    elif isinstance(step, Create):
+        await _create(side, step.desired)
+    elif isinstance(step, Replace):
+        await _delete(side, step.live)
+        await _create(side, step.desired)
+    elif step.desired.resource is SECRETS and "data" in step.parts:
+        await _set_secret(side, step.desired)
+    else:
+        _applied(
+            side,
+            step.desired,
+            await side.kube.apply(step.desired.resource, step.desired.name, step.desired.manifest),
+        )
+
+
+async def _delete(side: Side, live: Child) -> None:
+    await side.kube.delete(OWNED[live.kind], live.name, uid=live.uid)
+    side.children.deleted(live)
+    side.memory.applied.pop((live.kind, live.name), None)
+
+
+async def _create(side: Side, item: DesiredObject) -> None:
+    """Create and never apply: an apply would silently take over an object that somebody else made."""
+    try:
+        answer = await side.kube.create(item.resource, item.manifest)
+    except errors.KubeConflict:
+        answer = await _take_back(side, item)
+    _applied(side, item, answer)
+
+
+async def _take_back(side: Side, item: DesiredObject) -> dict[str, object]:
+    """The name is taken: by our own object that lost its label or owner, or by a stranger's."""
+    live = await side.kube.get(item.resource, item.name)
+    if live is None:
+        raise errors.Retry(
+            reasons.KUBERNETES_UNAVAILABLE.name, f"{item.resource.kind} {item.name} came and went", 0.05
+        )
+    owners = [owner.get("uid") for owner in live["metadata"].get("ownerReferences") or ()]
+    if side.workload.uid not in owners and not is_adoptable(live, side.workload.name):
+        raise errors.WaitForUser(
+            reasons.NAME_CONFLICT.name,
+            f"{item.resource.kind} {item.name} exists and is not this workload's; delete or rename it",
+        )
+    if item.resource is SECRETS:
+        return await _overwrite_secret(side, item, live)
+    metadata = {**item.manifest["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
+    # The patch replaces the list of owners, in which an apply would leave a dead controller beside the living one.
+    await side.kube.merge_patch(item.resource, item.name, {"metadata": metadata})
+    return await side.kube.apply(item.resource, item.name, item.manifest)
+
+
+async def _set_secret(side: Side, item: DesiredObject) -> None:
+    live = await side.kube.get(item.resource, item.name)
+    if live is None:
+        await _create(side, item)
+        return
+    _applied(side, item, await _overwrite_secret(side, item, live))
+
+
+async def _overwrite_secret(side: Side, item: DesiredObject, live: dict[str, object]) -> dict[str, object]:
+    """One write that also takes out entries which others added: server-side apply would leave them."""
+    foreign = dict.fromkeys(foreign_entries(item.manifest, live))
+    metadata = item.manifest["metadata"]
+    patch = {
+        "metadata": {
+            "resourceVersion": live["metadata"]["resourceVersion"],  # type: ignore[index]
+            "labels": {**metadata["labels"], names.RETAINED_LABEL: None},
+            "ownerReferences": metadata["ownerReferences"],
+        },
+        "data": {**item.manifest["data"], **foreign},
+    }
+    return await side.kube.merge_patch(item.resource, item.name, patch)
+
+
+def _applied(side: Side, item: DesiredObject, answer: dict[str, object]) -> None:
+    side.children.wrote(answer)
+    side.memory.applied[item.resource.kind, item.name] = digest(item.manifest)
+
+
+def kube_verdict(error: errors.OperatorError, place: Place) -> Verdict:
+    """What a failed write says, in the registry's words; the API server's own words stay out."""
+    what = f"{place[0]} {place[1]}"
+    if error.reason == reasons.NAME_CONFLICT.name:
+        return bad(reasons.NAME_CONFLICT, error.message)
+    if isinstance(error, errors.KubeForbidden):
+        return bad(
+            reasons.OPERATOR_FORBIDDEN, f"the operator may not write {what}; apply manifests/base again"
+        )
+    if isinstance(error, errors.KubeInvalid):
+        return bad(reasons.KUBERNETES_REFUSED, f"the API server refuses {what}")
+    return bad(reasons.KUBERNETES_UNAVAILABLE, f"{what} could not be written yet")

@@ -1,0 +1,299 @@
+"""The Vault half of a pass: look, make the key if it never was, write what differs, wrap data keys, sign."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from secureai_operator import errors, names
+from secureai_operator.api import reasons
+from secureai_operator.api.conditions import ConditionType as C
+from secureai_operator.api.conditions import rfc3339
+from secureai_operator.api.reasons import REASONS, Reason
+from secureai_operator.api.resources import SECRETS
+from secureai_operator.api.vault_types import KeyState, SignedCertificate
+from secureai_operator.api.workload import DriftPolicy
+from secureai_operator.api.workload_status import DataKeyStatus, DriftStatus, KeyStatus
+from secureai_operator.clients.kube import ScopedKube
+from secureai_operator.clients.vault_api import VaultApi
+from secureai_operator.clients.x509 import new_certificate_request
+from secureai_operator.controllers.memory import Memory
+from secureai_operator.core.desired.keys import (
+    key_verdict,
+    key_version,
+    may_create_key,
+    missing_data_keys,
+)
+from secureai_operator.core.desired.vault import (
+    DesiredVault,
+    VaultDifference,
+    dns_names,
+    vault_differences,
+)
+from secureai_operator.core.facts import VaultObserved, Workload
+from secureai_operator.core.verdict import Verdict, bad
+
+log = logging.getLogger(__name__)
+
+DriftHook = Callable[[Workload, DriftStatus], None]
+SecurityHook = Callable[[Workload, Reason, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class VaultSide:
+    """What the Vault half works with for one workload."""
+
+    vault: VaultApi
+    kube: ScopedKube
+    workload: Workload
+    desired: DesiredVault
+    memory: Memory
+    now: datetime
+    on_drift: DriftHook
+    on_security: SecurityHook
+
+
+@dataclass(slots=True)
+class VaultOutcome:
+    """How the Vault half went; `failures` holds a verdict for each concern that could not be made true."""
+
+    key: Verdict | None = None
+    key_status: KeyStatus | None = None
+    data_keys: tuple[DataKeyStatus, ...] = ()
+    failures: dict[C, Verdict] = field(default_factory=dict)
+    drift: DriftStatus | None = None
+    wrote: int = 0
+
+
+async def converge(side: VaultSide, *, look: bool) -> VaultOutcome:
+    """Make Vault as desired. `look`: read first what is there; without it the last look counts.
+
+    Raises the Vault errors of the first read; errors of writes are kept by concern.
+    """
+    outcome = VaultOutcome(key_status=side.workload.status.key, data_keys=side.workload.status.data_keys)
+    observed = side.memory.vault
+    if look or observed is None:
+        observed = await _observe(side)
+    observed = await _settle_key(side, observed, outcome)
+    observed = await _write_differences(side, observed, outcome)
+    side.memory.vault = observed
+    return outcome
+
+
+async def _observe(side: VaultSide) -> VaultObserved:
+    """Read all that is there. Of a workload that was never here before only the key: the rest is simply written."""
+    name = side.desired.name
+    if side.workload.status.vault is None and side.memory.vault is None:
+        return VaultObserved(await side.vault.read_key(name), None, None, None)
+    key, policy, auth_role, pki_role = await asyncio.gather(
+        side.vault.read_key(name),
+        side.vault.read_policy(name),
+        side.vault.read_auth_role(name),
+        side.vault.read_pki_role(name),
+    )
+    return VaultObserved(key, policy, auth_role, pki_role)
+
+
+async def _settle_key(side: VaultSide, observed: VaultObserved, outcome: VaultOutcome) -> VaultObserved:
+    """The key's verdict, after making it if it never was."""
+    key = observed.key
+    if key is None and may_create_key(side.workload):
+        try:
+            key = await side.vault.create_key(side.desired.name, key_type=side.desired.key_type)
+        except errors.OperatorError as error:
+            outcome.failures[C.KEY_READY] = vault_verdict(error)
+            return observed
+        outcome.wrote += 1
+    outcome.key = key_verdict(side.workload, key)
+    if key is not None and outcome.key.reason is not reasons.KEY_REPLACED:
+        outcome.key_status = _key_status(side.workload, key)
+    if outcome.key.status != "True":
+        side.on_security(side.workload, outcome.key.reason, outcome.key.message)
+    return replace(observed, key=key)
+
+
+async def _write_differences(
+    side: VaultSide, observed: VaultObserved, outcome: VaultOutcome
+) -> VaultObserved:
+    differences = list(vault_differences(side.desired, observed))
+    if not differences:
+        return observed
+    known_before = side.memory.vault is not None or _is_settled(side.workload)
+    writes = []
+    for difference in differences:
+        drift = _drift(side, difference) if known_before and _is_foreign(side, difference) else None
+        if drift is not None and side.workload.spec.drift_policy is DriftPolicy.WARN:
+            _report(side, drift, outcome)
+            continue
+        writes.append(_write(side, difference, drift, outcome))
+    done = await asyncio.gather(*writes)
+    for kind in filter(None, done):
+        observed = _as_written(side.desired, observed, kind)
+    return observed
+
+
+async def _write(
+    side: VaultSide, difference: VaultDifference, drift: DriftStatus | None, outcome: VaultOutcome
+) -> str:
+    """Write one thing; returns its kind, or "" if that failed."""
+    name = side.desired.name
+    writers: dict[str, Callable[[], Awaitable[None]]] = {
+        "VaultKey": lambda: side.vault.configure_key(name, deletion_allowed=False),
+        "VaultPolicy": lambda: side.vault.write_policy(name, side.desired.policy),
+        "VaultAuthRole": lambda: side.vault.write_auth_role(name, side.desired.auth_role),
+    }
+    if side.desired.pki_role is not None:
+        pki_role = side.desired.pki_role
+        writers["VaultPkiRole"] = lambda: side.vault.write_pki_role(name, pki_role)
+    concern = C.CERTIFICATE_READY if difference.kind == "VaultPkiRole" else C.IDENTITY_READY
+    try:
+        await writers[difference.kind]()
+    except errors.OperatorError as error:
+        outcome.failures[concern] = vault_verdict(error)
+        return ""
+    outcome.wrote += 1
+    if difference.kind == "VaultKey":
+        side.on_security(
+            side.workload, reasons.DELETION_ENABLED, f"deletion_allowed of key {name} was turned off again"
+        )
+    if drift is not None:
+        outcome.drift = drift
+        side.on_drift(side.workload, drift)
+    return difference.kind
+
+
+def _as_written(desired: DesiredVault, observed: VaultObserved, kind: str) -> VaultObserved:
+    if kind == "VaultPolicy":
+        return replace(observed, policy=desired.policy)
+    if kind == "VaultAuthRole":
+        return replace(observed, auth_role=desired.auth_role)
+    if kind == "VaultPkiRole":
+        return replace(observed, pki_role=desired.pki_role)
+    key = observed.key
+    return replace(observed, key=None if key is None else replace(key, deletion_allowed=False))
+
+
+def _is_settled(workload: Workload) -> bool:
+    return workload.status.vault is not None and workload.status.observed_generation == workload.generation
+
+
+def _is_foreign(side: VaultSide, difference: VaultDifference) -> bool:
+    """Whether somebody else made the difference; a spec that changed since the last look makes its own."""
+    return difference.kind == "VaultKey" or side.memory.vault_generation in (-1, side.workload.generation)
+
+
+def _drift(side: VaultSide, difference: VaultDifference) -> DriftStatus:
+    return DriftStatus(
+        time=rfc3339(side.now),
+        kind=difference.kind,
+        name=difference.name,
+        field=difference.field,
+        action="Healed",
+    )
+
+
+def _report(side: VaultSide, drift: DriftStatus, outcome: VaultOutcome) -> None:
+    reported = drift.model_copy(update={"action": "Reported"})
+    outcome.drift = reported
+    place = (drift.kind, drift.name, drift.field)
+    if place not in side.memory.reported:
+        side.memory.reported.add(place)
+        side.on_drift(side.workload, reported)
+
+
+def _key_status(workload: Workload, key: KeyState) -> KeyStatus:
+    before = workload.status.key
+    created = before.created_at if before and before.created_at else None
+    if created is None and key.versions:
+        created = rfc3339(datetime.fromtimestamp(key.versions[min(key.versions)], UTC))
+    return KeyStatus(
+        type=key.type,
+        custody=workload.spec.keys.custody.value,
+        latest_version=key.latest_version,
+        min_decryption_version=key.min_decryption_version,
+        created_at=created,
+    )
+
+
+async def wrap_missing_data_keys(side: VaultSide, outcome: VaultOutcome) -> None:
+    """Every declared data key that status does not record: taken from the Secret if it is there, or made."""
+    missing = missing_data_keys(side.workload)
+    if not missing or outcome.key is None or outcome.key.status != "True":
+        return
+    try:
+        found = await _recorded_in_secret(side)
+        made = [
+            DataKeyStatus(name=name, key_version=key_version(wrapped) or 0, wrapped=wrapped)
+            for name, bits in missing
+            for wrapped in [found.get(name) or await side.vault.new_data_key(side.desired.name, bits)]
+        ]
+    except errors.OperatorError as error:
+        outcome.failures[C.KEY_READY] = vault_verdict(error)
+        return
+    outcome.data_keys = tuple(sorted((*outcome.data_keys, *made), key=lambda data_key: data_key.name))
+
+
+async def _recorded_in_secret(side: VaultSide) -> dict[str, str]:
+    """Wrapped data keys of a Secret that outlived its status: retained, or written just before a crash."""
+    secret = await side.kube.get(SECRETS, names.keys_secret(side.workload.name))
+    labels = (secret or {}).get("metadata", {}).get("labels") or {}
+    if secret is None or labels.get(names.WORKLOAD_LABEL) != side.workload.name:
+        return {}
+    found = {}
+    for name, value in (secret.get("data") or {}).items():
+        try:
+            text = base64.b64decode(value, validate=True).decode("ascii")
+        except (binascii.Error, ValueError):
+            continue
+        if key_version(text) is not None:
+            found[name] = text
+    return found
+
+
+def data_key_verdict(outcome: VaultOutcome) -> Verdict | None:
+    """Why a recorded data key can no longer be unwrapped, or None."""
+    latest = outcome.key_status.latest_version if outcome.key_status else 0
+    for data_key in outcome.data_keys:
+        version = key_version(data_key.wrapped)
+        if version is None or version > latest:
+            return bad(
+                reasons.DATA_KEY_LOST,
+                f"data key {data_key.name} is not wrapped by any version of the key; restore the Secret from a backup",
+            )
+    return None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class NewCertificate:
+    """A signed certificate with its private key. Never printed."""
+
+    signed: SignedCertificate
+    private_key_pem: str
+
+
+async def sign_certificate(side: VaultSide) -> NewCertificate:
+    """A new key pair, signed by Vault's PKI. Raises the Vault errors."""
+    wanted = dns_names(side.workload)
+    request = new_certificate_request(wanted)
+    role = side.desired.pki_role
+    if role is None:
+        raise errors.Terminal(reasons.CERTIFICATE_NOT_REQUESTED.name, "no certificate is asked for")
+    signed = await side.vault.sign_csr(side.desired.name, request.csr_pem, "", wanted, role.ttl)
+    return NewCertificate(signed, request.private_key_pem)
+
+
+def vault_verdict(error: errors.OperatorError) -> Verdict:
+    """What a failed call says, in the registry's words."""
+    reason = REASONS.get(error.reason, reasons.VAULT_UNREACHABLE)
+    return bad(reason, reason.meaning)
+
+
+def next_look(seconds: float, spread: float) -> float:
+    """When to look at Vault again, in monotonic seconds; jittered by a fifth either way."""
+    return time.monotonic() + seconds * (0.8 + 0.4 * spread)

@@ -1,0 +1,294 @@
+"""One pass over one SecureAIWorkload: load → facts → desired → plan → execute → one status patch if it changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from zlib import crc32
+
+from secureai_operator import errors, names
+from secureai_operator.api import reasons
+from secureai_operator.api.conditions import ConditionType as C
+from secureai_operator.api.reasons import Reason
+from secureai_operator.api.resources import SECURE_AI_WORKLOADS
+from secureai_operator.api.workload_status import DriftStatus, SecureAIWorkloadStatus
+from secureai_operator.clients.kube import KubeApi, ScopedKube
+from secureai_operator.clients.vault_api import VaultApi
+from secureai_operator.controllers import kubernetes_side, vault_side
+from secureai_operator.controllers.assessment import Found, assess, failed_status, next_status
+from secureai_operator.controllers.children import Children
+from secureai_operator.controllers.finalization import Finalization
+from secureai_operator.controllers.memory import Memories, Memory
+from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
+from secureai_operator.controllers.pods import Pods
+from secureai_operator.controllers.secrets_side import CaChains, converge_secrets
+from secureai_operator.controllers.vault_side import VaultOutcome, VaultSide
+from secureai_operator.controllers.workloads import Key, StoredWorkload, Workloads, as_workload
+from secureai_operator.controllers.world import World
+from secureai_operator.core.desired import desired_objects
+from secureai_operator.core.desired.access import access_verdict
+from secureai_operator.core.desired.claims import claim_verdict
+from secureai_operator.core.desired.keys import spec_verdict
+from secureai_operator.core.desired.placement import placement
+from secureai_operator.core.desired.vault import desired_vault
+from secureai_operator.core.facts import Facts, Workload
+from secureai_operator.core.plan import Delete, Step, plan
+
+log = logging.getLogger(__name__)
+
+RETRY_CAP = 30.0
+"""Longest pause in seconds between attempts at something that failed."""
+UNBOUND_SECONDS = 5.0
+"""How often to look at pods that escaped the binding, and to evict one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """How a pass tells the outside: metrics, events, logs."""
+
+    drift: Callable[[Workload, DriftStatus], None]
+    security: Callable[[Workload, Reason, str], None]
+    event: Callable[[Workload, Reason, str], None]
+    status: Callable[[Workload, SecureAIWorkloadStatus], None]
+    gone: Callable[[Key], None]
+
+
+@dataclass(slots=True)
+class WorkloadController:
+    """The level-triggered reconcile of SecureAIWorkload. It never asks what happened, only what is."""
+
+    kube: KubeApi
+    vaults: Mapping[str, VaultApi]
+    world: World
+    workloads: Workloads
+    children: Children
+    pods: Pods
+    secrets: NamespaceSecrets
+    finalization: Finalization
+    hooks: Hooks
+    now: Callable[[], datetime]
+    vault_probe_seconds: float
+    memories: Memories = field(default_factory=Memories)
+    chains: CaChains = field(default_factory=CaChains)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """One pass; returns the seconds until the next look, or None to wait for a change."""
+        item = self.workloads.get(key)
+        if item is None:
+            await self._forget(key)
+            return None
+        kube = ScopedKube(self.kube, item.namespace)
+        try:
+            workload = as_workload(item)
+        except errors.Terminal as error:
+            await self._patch_status(*failed_status(item, error, self.now()), kube)
+            return None
+        memory = self.memories.of(key, item.uid)
+        if memory.status is not None:
+            # What we wrote last counts, not what somebody may have made of it since.
+            workload = replace(workload, status=memory.status)
+        if workload.deleting:
+            return await self._finalize(workload, item, kube)
+        if workload.spec.suspend:
+            await self._write_status(workload, kube, Found(suspended=True), None)
+            return None
+        return await self._converge(workload, item, kube, memory)
+
+    async def _finalize(self, workload: Workload, item: StoredWorkload, kube: ScopedKube) -> float | None:
+        again = await self.finalization.finalize(workload, item, kube, self.vaults)
+        if again is not None:
+            await self._write_status(workload, kube, Found(terminating=True), None)
+        return again
+
+    async def _converge(
+        self, workload: Workload, item: StoredWorkload, kube: ScopedKube, memory: Memory
+    ) -> float | None:
+        now = self.now()
+        await self.pods.refresh(workload, kube)
+        facts = await self.world.facts(workload, self.pods.of(workload), now)
+        found = Found(
+            place=placement(workload, facts),
+            access=access_verdict(workload, facts),
+            claimed=claim_verdict(workload, facts),
+        )
+        side = kubernetes_side.Side(kube, self.children, workload, memory, now, self.hooks.drift)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._kubernetes(side, facts, found), name="kubernetes")
+            group.create_task(self._vault(side, item, found), name="vault")
+        await self._write_status(workload, kube, found, facts)
+        if not found.has_failed:
+            memory.vault_generation = workload.generation
+        more = await self.pods.replace_unbound(workload, facts.pods, kube)
+        return self._next_look(memory, found, facts, more_pods=more)
+
+    # The two halves; neither waits for the other, and neither's failure stops the other.
+
+    async def _kubernetes(self, side: kubernetes_side.Side, facts: Facts, found: Found) -> None:
+        # Secrets have a plan of their own, once Vault has spoken.
+        live = {
+            place: child
+            for place, child in self.children.owned(side.workload.uid).items()
+            if place[0] != "Secret"
+        }
+        steps = plan(desired_objects(side.workload, facts), live)
+        found.kubernetes = await kubernetes_side.execute(
+            side, [step for step in steps if _is_allowed(step, found)]
+        )
+
+    async def _vault(self, side: kubernetes_side.Side, item: StoredWorkload, found: Found) -> None:
+        workload = side.workload
+        name = workload.spec.vault.connection
+        connection, vault = self.world.config.connections.get(name), self.vaults.get(name)
+        if connection is None or vault is None:
+            found.connections = tuple(sorted(self.world.config.connections))
+            return
+        found.connection = connection
+        found.keys = spec_verdict(workload)
+        found.side = VaultSide(
+            vault=vault,
+            kube=side.kube,
+            workload=workload,
+            desired=desired_vault(workload, self.world.config, connection),
+            memory=side.memory,
+            now=side.now,
+            on_drift=self.hooks.drift,
+            on_security=self._tell_security,
+        )
+        try:
+            if not workload.has_finalizer:
+                await self._add_finalizer(item, side.kube)
+            await self.secrets.open(side.kube)
+            found.vault = await self._vault_objects(found.side, found.keys is not None)
+        except errors.OperatorError as error:
+            found.vault_error = error
+        found.health = vault.health
+        if self.secrets.is_open(workload.namespace):
+            await converge_secrets(side, found.side, found, self.chains, _spread(workload.uid))
+
+    async def _vault_objects(self, side: VaultSide, is_refused: bool) -> VaultOutcome:
+        workload, memory = side.workload, side.memory
+        kept = VaultOutcome(
+            key=memory.vault_verdict, key_status=workload.status.key, data_keys=workload.status.data_keys
+        )
+        if is_refused:
+            return kept
+        due = self._is_look_due(workload, memory)
+        if not due and not self._has_vault_work(workload, memory):
+            return kept
+        outcome = await vault_side.converge(side, look=due)
+        await vault_side.wrap_missing_data_keys(side, outcome)
+        memory.vault_verdict = outcome.key
+        if due and not outcome.failures:
+            memory.vault_due = vault_side.next_look(self.vault_probe_seconds, _spread(workload.uid))
+        return outcome
+
+    def _is_look_due(self, workload: Workload, memory: Memory) -> bool:
+        return (
+            memory.vault is None
+            or time.monotonic() >= memory.vault_due
+            or workload.resync != workload.status.resync
+            or memory.failures > 0
+        )
+
+    def _has_vault_work(self, workload: Workload, memory: Memory) -> bool:
+        return memory.vault_generation != workload.generation or memory.vault_verdict is None
+
+    async def _add_finalizer(self, item: StoredWorkload, kube: ScopedKube) -> None:
+        """Seen on the CR before anything is made outside the cluster: from then on deletion waits for the revocation."""
+        answer = await kube.merge_patch(
+            SECURE_AI_WORKLOADS,
+            item.name,
+            {
+                "metadata": {
+                    "finalizers": [*item.finalizers, names.FINALIZER],
+                    "resourceVersion": item.resource_version,
+                }
+            },
+        )
+        self.workloads.put(answer)
+
+    # Status
+
+    async def _write_status(
+        self, workload: Workload, kube: ScopedKube, found: Found, facts: Facts | None
+    ) -> None:
+        memory = self.memories.of(workload.key, workload.uid)
+        memory.failures = memory.failures + 1 if found.has_failed else 0
+        assessment = assess(workload, found, facts)
+        await self._patch_status(workload, next_status(workload, found, facts, assessment, self.now()), kube)
+
+    async def _patch_status(
+        self, workload: Workload, status: SecureAIWorkloadStatus, kube: ScopedKube
+    ) -> None:
+        self.hooks.status(workload, status)
+        memory = self.memories.of(workload.key, workload.uid)
+        if status == workload.status:
+            memory.status = status
+            return
+        test = {"op": "test", "path": "/metadata/uid", "value": workload.uid}
+        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        try:
+            answer = await kube.json_patch(
+                SECURE_AI_WORKLOADS,
+                workload.name,
+                [test, {"op": "add", "path": "/status", "value": body}],
+                subresource="status",
+            )
+        except errors.Retry as error:
+            if error.reason == "KubernetesNotFound":
+                # A ghost: it was deleted while the watch was broken.
+                self.workloads.remove(workload.key, workload.uid)
+            raise
+        memory.status = status
+        self.workloads.put(answer)
+
+    def _tell_security(self, workload: Workload, reason: Reason, message: str) -> None:
+        """Once per reason while it stands; repeating it would bury it."""
+        memory = self.memories.of(workload.key, workload.uid)
+        if reason.name not in memory.told or reason is reasons.DELETION_ENABLED:
+            memory.told.add(reason.name)
+            self.hooks.security(workload, reason, message)
+
+    # Afterwards
+
+    def _next_look(self, memory: Memory, found: Found, facts: Facts, *, more_pods: bool) -> float | None:
+        if found.has_failed:
+            backoff = min(RETRY_CAP, 0.2 * 2 ** min(memory.failures, 10))
+            return max(backoff * random.uniform(0.5, 1.0), found.retry_after)  # noqa: S311 - jitter
+        waits = [max(0.05, memory.vault_due - time.monotonic())]
+        if found.renew_at:
+            waits.append(max(0.05, found.renew_at - self.now().timestamp()))
+        if found.retry_after:
+            waits.append(found.retry_after)
+        if more_pods or any(pod.problem for pod in facts.pods):
+            waits.append(UNBOUND_SECONDS)
+        return min(waits)
+
+    async def _forget(self, key: Key) -> None:
+        """The CR is gone: drop what is known of it, and the right on the namespace's Secrets with the last one."""
+        self.memories.forget(key)
+        self.pods.forget(key)
+        self.hooks.gone(key)
+        if key[0] not in self.workloads.namespaces() and self.secrets.is_open(key[0]):
+            await self.secrets.close(ScopedKube(self.kube, key[0]))
+
+
+def _is_allowed(step: Step, found: Found) -> bool:
+    """Access that cannot be granted, and isolation of pods that are another's, are left as they were."""
+    if isinstance(step, Delete):
+        return found.access is None or step.live.kind not in ("Role", "RoleBinding")
+    concern = step.desired.concern
+    return not (
+        (concern is C.ACCESS_GRANTED and found.access is not None)
+        or (concern is C.NETWORK_ISOLATED and found.claimed is not None)
+    )
+
+
+def _spread(uid: str) -> float:
+    """The workload's own place between 0 and 1, the same after every restart."""
+    return crc32(uid.encode()) / 2**32

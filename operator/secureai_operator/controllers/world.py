@@ -1,0 +1,204 @@
+"""The facts about the cluster that passes work with, as the informers and the settings give them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from secureai_operator import names
+from secureai_operator.api.resources import CLUSTER_ROLES, ROLES
+from secureai_operator.api.workload import RoleKind
+from secureai_operator.clients.kube import KubeApi
+from secureai_operator.controllers.workloads import Workloads
+from secureai_operator.core.desired.placement import TDX_KEYS
+from secureai_operator.core.facts import (
+    CeilingRule,
+    ClusterFacts,
+    Facts,
+    NodeFacts,
+    PlatformConfig,
+    PodFacts,
+    Rival,
+    Workload,
+)
+from secureai_operator.runtime.informer import Informer
+
+log = logging.getLogger(__name__)
+
+CEILING_SECONDS = 30.0
+"""How long the grant ceiling counts before it is read again; nobody may watch ClusterRoles for one of them."""
+
+Rules = tuple[CeilingRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LivePod:
+    """What is kept of a pod that carries the workload label."""
+
+    namespace: str
+    name: str
+    uid: str
+    workload: str
+    raw_binding: Mapping[str, Any]
+    """The parts that binding decides about, as in the pod."""
+    quarantined: bool
+    controlled: bool
+    finished: bool
+
+
+@dataclass(slots=True)
+class World:
+    """Everything outside the one workload that decides what is desired for it."""
+
+    config: PlatformConfig
+    workloads: Workloads
+    nodes: Informer[NodeFacts]
+    runtime_classes: Informer[str]
+    pods: Informer[LivePod]
+    kube: KubeApi
+    _ceiling: Rules = ()
+    _ceiling_until: float = 0.0
+    _roles: dict[tuple[str, str, str], tuple[Rules | None, float]] = field(default_factory=dict)
+
+    def cluster(self) -> ClusterFacts:
+        known = self.nodes.synced.is_set() and self.runtime_classes.synced.is_set()
+        nodes = tuple(self.nodes.store.values())
+        return ClusterFacts(
+            nodes=nodes,
+            runtime_classes=frozenset(self.runtime_classes.store.values()),
+            tdx_keys_in_use=sum(1 for pod in self.pods.store.values() if _takes_tdx_key(pod)),
+            known=known,
+        )
+
+    async def facts(self, workload: Workload, pods: tuple[PodFacts, ...], now: datetime) -> Facts:
+        """The facts for one workload. Reads RBAC only for workloads that declare access."""
+        access = workload.spec.access
+        ceiling: Rules = ()
+        roles: dict[tuple[str, str], Rules | None] = {}
+        if access.rules or access.role_refs:
+            ceiling = await self._read_ceiling()
+            for reference in access.role_refs:
+                roles[reference.kind.value, reference.name] = await self._read_role(
+                    workload.namespace, reference.kind, reference.name
+                )
+        return Facts(
+            config=self.config,
+            cluster=self.cluster(),
+            ceiling=ceiling,
+            referenced_roles=roles,
+            rivals=self._rivals(workload),
+            pods=pods,
+            now=now,
+        )
+
+    def _rivals(self, workload: Workload) -> tuple[Rival, ...]:
+        return tuple(
+            Rival(other.name, other.created, other.pod_labels)
+            for other in self.workloads.in_namespace(workload.namespace)
+            if other.name != workload.name and not other.deleting
+        )
+
+    async def _read_ceiling(self) -> Rules:
+        if time.monotonic() >= self._ceiling_until:
+            role = await self.kube.get(CLUSTER_ROLES, None, names.GRANT_CEILING)
+            self._ceiling = _rules(role) or ()
+            self._ceiling_until = time.monotonic() + CEILING_SECONDS
+        return self._ceiling
+
+    async def _read_role(self, namespace: str, kind: RoleKind, name: str) -> Rules | None:
+        place = (namespace if kind is RoleKind.ROLE else "", kind.value, name)
+        rules, until = self._roles.get(place, (None, 0.0))
+        if time.monotonic() >= until:
+            if kind is RoleKind.ROLE:
+                rules = _rules(await self.kube.get(ROLES, namespace, name))
+            else:
+                rules = _rules(await self.kube.get(CLUSTER_ROLES, None, name))
+            self._roles = {key: value for key, value in self._roles.items() if value[1] > time.monotonic()}
+            self._roles[place] = (rules, time.monotonic() + CEILING_SECONDS)
+        return rules
+
+
+def node_facts(raw: dict[str, Any]) -> NodeFacts:
+    metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    keys = (status.get("allocatable") or {}).get(TDX_KEYS)
+    labels = metadata.get("labels") or {}
+    return NodeFacts(
+        name=metadata["name"],
+        # Only the labels that placement looks at: heartbeats and others' labels must not cause passes.
+        labels={key: value for key, value in labels.items() if _is_placement_label(key)},
+        schedulable=not spec.get("unschedulable", False),
+        tdx_keys=int(keys) if keys is not None and str(keys).isdigit() else None,
+    )
+
+
+def live_pod(raw: dict[str, Any]) -> LivePod:
+    metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    labels = metadata.get("labels") or {}
+    return LivePod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        workload=labels.get(names.WORKLOAD_LABEL, ""),
+        raw_binding=_binding_parts(metadata, spec),
+        quarantined=names.QUARANTINE_LABEL in labels,
+        controlled=any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()),
+        finished=status.get("phase") in ("Succeeded", "Failed") or bool(metadata.get("deletionTimestamp")),
+    )
+
+
+def _binding_parts(metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a pod that binding decides about, and no others: images and environment are not ours to keep."""
+
+    def mounts(container: Mapping[str, Any]) -> dict[str, Any]:
+        return {"name": container.get("name"), "volumeMounts": container.get("volumeMounts") or []}
+
+    volumes = [
+        volume
+        for volume in spec.get("volumes") or ()
+        if str(volume.get("name", "")).startswith(("secureai-", "kube-api-access-"))
+    ]
+    kept = (
+        "serviceAccountName",
+        "automountServiceAccountToken",
+        "runtimeClassName",
+        "nodeSelector",
+        "tolerations",
+    )
+    return {
+        "metadata": {"labels": metadata.get("labels") or {}},
+        "spec": {
+            **{part: spec[part] for part in kept if part in spec},
+            "volumes": volumes,
+            "containers": [mounts(container) for container in spec.get("containers") or ()],
+            "initContainers": [mounts(container) for container in spec.get("initContainers") or ()],
+        },
+    }
+
+
+def _is_placement_label(key: str) -> bool:
+    return "tdx" in key or key.startswith(
+        ("nvidia.com/cc.", "cloud.google.com/gke-confidential", "kubernetes.azure.com/security-type")
+    )
+
+
+def _takes_tdx_key(pod: LivePod) -> bool:
+    return not pod.finished and str(pod.raw_binding["spec"].get("runtimeClassName", "")).endswith("tdx")
+
+
+def _rules(role: Mapping[str, Any] | None) -> Rules | None:
+    if role is None:
+        return None
+    return tuple(
+        CeilingRule(
+            frozenset(rule.get("apiGroups") or ()),
+            frozenset(rule.get("resources") or ()),
+            frozenset(rule.get("resourceNames") or ()),
+            frozenset(rule.get("verbs") or ()),
+        )
+        for rule in role.get("rules") or ()
+        if not rule.get("nonResourceURLs")
+    )
