@@ -33,6 +33,9 @@ _QUIET = (
 """Libraries that tell at INFO what only a developer asks: they are heard from WARNING on, unless at DEBUG."""
 
 
+_FIRST = ("time", "level", "logger", "message")
+
+
 class LogFormat(StrEnum):
     """What a line looks like."""
 
@@ -96,7 +99,7 @@ def _rendering(form: LogFormat, stream: TextIO) -> list[Processor]:
     ]
     if form is LogFormat.JSON:
         rename = structlog.processors.EventRenamer("message")
-        return [*to_text, rename, structlog.processors.JSONRenderer(serializer=_dumps)]
+        return [*to_text, rename, _in_order, structlog.processors.JSONRenderer(serializer=_dumps)]
     return [*to_text, _one_line, structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="time")]
 
 
@@ -127,6 +130,11 @@ def _redact(_: Any, __: str, event: EventDict) -> MutableMapping[str, Any]:
     if trace is not None:
         fields["exception"] = redacted(str(trace))
     return fields
+
+
+def _in_order(_: Any, __: str, event: EventDict) -> EventDict:
+    """What every record has comes first, where an eye looks for it."""
+    return {name: event[name] for name in (*_FIRST, *event) if name in event}
 
 
 def _one_line(_: Any, __: str, event: EventDict) -> EventDict:

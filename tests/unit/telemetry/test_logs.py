@@ -56,6 +56,7 @@ def test_a_record_is_one_json_line_with_its_extras(stream: io.StringIO) -> None:
         "secureai_operator.x",
     )
     assert line["time"].endswith("Z")
+    assert list(line)[:4] == ["time", "level", "logger", "message"]
 
 
 def test_structlog_and_stdlib_take_the_same_way(stream: io.StringIO) -> None:
