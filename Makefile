@@ -58,6 +58,7 @@ format: venv ## Format the code and repair what ruff can
 generate: venv ## Write everything that is generated from the code: CRDs, reasons, reference
 	@$(BIN)/secureai crds --out crds
 	@$(BIN)/secureai docs --out docs
+	@$(BIN)/python scripts/generate_admission.py manifests/base/admission
 
 .PHONY: bench
 bench: venv ## Measure on a lab with real fsync, and write docs/bench.md (minutes)
