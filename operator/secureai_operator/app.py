@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +22,6 @@ from typing import Any
 import kopf
 
 from secureai_operator import handlers, names
-from secureai_operator.api.reasons import Reason, Severity
 from secureai_operator.api.resources import (
     EVENTS,
     MUTATING_ADMISSION_POLICIES,
@@ -36,31 +35,30 @@ from secureai_operator.api.resources import (
     SECURE_AI_WORKLOADS,
     SERVICE_ACCOUNTS,
 )
-from secureai_operator.api.vault_types import VaultConnection, VaultHealth
-from secureai_operator.api.workload_status import DriftStatus, SecureAIWorkloadStatus
-from secureai_operator.clients.kube import AioKube, KubeLease, KubeSettings, KubeSource, ScopedKube
+from secureai_operator.clients.kube import AioKube, KubeLease, KubeSettings, KubeSource
 from secureai_operator.clients.vault import HvacVault
-from secureai_operator.controllers.children import Children, child_of, is_secrets_binding
+from secureai_operator.controllers.children import Children, child_of
+from secureai_operator.controllers.configuration import platform_config, vault_connections
 from secureai_operator.controllers.finalization import Finalization
+from secureai_operator.controllers.hooks import recording_hooks
 from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
 from secureai_operator.controllers.pods import Pods, bind_operations, owner_of
-from secureai_operator.controllers.workload import Hooks, WorkloadController
+from secureai_operator.controllers.triggers import Triggers
+from secureai_operator.controllers.workload import WorkloadController
 from secureai_operator.controllers.workloads import Key, Workloads
 from secureai_operator.controllers.world import LivePod, World, live_pod, node_facts
 from secureai_operator.core.bootstrap import needed_capabilities
 from secureai_operator.core.drift import Child
-from secureai_operator.core.facts import Connection, NodeFacts, PeerAddress, PlatformConfig, Workload
+from secureai_operator.core.facts import NodeFacts
 from secureai_operator.runtime.controller import Controller, ControllerSettings
 from secureai_operator.runtime.informer import Informer
 from secureai_operator.runtime.informer_set import InformerSet
 from secureai_operator.runtime.lease import Elector, LeaseSettings
 from secureai_operator.runtime.workqueue import Lane, WorkQueue, current_lane
-from secureai_operator.settings import BindingBackend, Peer, Settings, VaultConnectionSettings
-from secureai_operator.telemetry.event_aggregation import Regarding
+from secureai_operator.settings import BindingBackend, Settings
 from secureai_operator.telemetry.events import EventRecorder
 from secureai_operator.telemetry.http import TelemetryServer
 from secureai_operator.telemetry.metrics import Metrics
-from secureai_operator.telemetry.workload_metrics import WorkloadFacts
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +85,7 @@ class App:
     events: EventRecorder
     workloads: Workloads
     queue: WorkQueue[Key]
-    children: Children
+    triggers: Triggers
     informers: list[Informer[Any]]
     secrets: InformerSet[Child]
     controller: WorkloadController
@@ -96,68 +94,6 @@ class App:
     binding: BindingBackend
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     bound_port: int = 0
-
-    # What the watches tell
-
-    def on_workload(self, kind: str | None, raw: Mapping[str, Any]) -> None:
-        metadata = raw["metadata"]
-        key = metadata["namespace"], metadata["name"]
-        if kind == "DELETED":
-            if self.workloads.remove(key, metadata["uid"]):
-                self.children.forget(metadata["uid"])
-                self.queue.add(key)
-        elif self.workloads.put(raw):
-            self.queue.add(key)
-
-    def on_child(self, old: Child | None, new: Child | None, live: bool) -> None:
-        seen = new or old
-        if seen is None:
-            return
-        if is_secrets_binding(seen):
-            self._on_secrets_binding(seen, gone=new is None)
-            return
-        if not self.children.saw(old, new):
-            return
-        for uid in {child.owner_uid for child in (old, new) if child is not None and child.owner_uid}:
-            key = self.workloads.key_of(uid)
-            if key is not None:
-                self.queue.add(key, Lane.URGENT if live else Lane.ROUTINE)
-
-    def _on_secrets_binding(self, binding: Child, *, gone: bool) -> None:
-        if gone and binding.namespace in self.workloads.namespaces():
-            self.controller.secrets.lost(binding.namespace)
-            for item in self.workloads.in_namespace(binding.namespace):
-                self.queue.add(item.key, Lane.URGENT)
-                break
-
-    def on_pod(self, old: LivePod | None, new: LivePod | None, live: bool) -> None:  # noqa: ARG002
-        for pod in (old, new):
-            key = owner_of(pod) if pod is not None else None
-            if key is not None and self.workloads.get(key) is not None:
-                self.queue.add(key)
-
-    def on_cluster(self, old: object, new: object, live: bool) -> None:  # noqa: ARG002
-        """A node or a runtime class changed: placement may have."""
-        if live:
-            for key in self.workloads.keys():  # noqa: SIM118 - not a mapping
-                self.queue.add(key)
-
-    def on_vault_health(self, connection: str, health: VaultHealth) -> None:
-        log.info(
-            "vault health",
-            extra={"connection": connection, "status": health.status.value, "reason": health.reason},
-        )
-        self.metrics.vault_up(connection, up=health.usable)
-        for item in self.workloads.values():
-            if item.connection == connection:
-                self.queue.add(item.key)
-
-    # Hooks of the passes
-
-    def regarding(self, workload: Workload) -> Regarding:
-        return Regarding(
-            names.API_VERSION, "SecureAIWorkload", workload.namespace, workload.name, workload.uid
-        )
 
     # Life
 
@@ -243,7 +179,7 @@ class App:
     async def _run_kopf(self, stop: asyncio.Event) -> None:
         use_webhook = self.binding is BindingBackend.WEBHOOK
         await kopf.operator(
-            registry=handlers.registry(self.on_workload, self._bind_pod if use_webhook else None),
+            registry=handlers.registry(self.triggers.on_workload, self._bind_pod if use_webhook else None),
             settings=handlers.operator_settings(self.settings.model_copy(update={"binding": self.binding})),
             clusterwide=True,
             standalone=True,
@@ -262,7 +198,7 @@ class App:
             try:
                 async for items, _version in self.kube.list_pages(SECURE_AI_WORKLOADS):
                     for raw in items:
-                        self.on_workload(None, raw)
+                        self.triggers.on_workload(None, raw)
                         seen.add((raw["metadata"]["namespace"], raw["metadata"]["name"]))
             except Exception as error:  # noqa: BLE001 - the next list is as good as this one
                 log.warning("relist failed", extra={"error": type(error).__name__})
@@ -322,9 +258,8 @@ async def build(settings: Settings, kubeconfig: str | None) -> App:
     )
     workloads, children = Workloads(), Children()
     queue: WorkQueue[Key] = WorkQueue()
-    # The callbacks of the informers belong to the App, which needs the informers to be made.
-    late = _Late()
-    owned = _child_informers(kube, late)
+    triggers = Triggers(workloads, children, queue, metrics)
+    owned = _child_informers(kube, triggers)
     secrets = InformerSet[Child](
         "secrets",
         lambda namespace: Informer(
@@ -332,28 +267,28 @@ async def build(settings: Settings, kubeconfig: str | None) -> App:
             KubeSource(kube, SECRETS, namespace, label_selector=names.MANAGED_SELECTOR),
             child_of("Secret"),
             _owner_uid,
-            late.on_child,
+            triggers.on_child,
         ),
     )
     children.follow(owned, secrets)
     nodes: Informer[NodeFacts] = Informer(
-        "nodes", KubeSource(kube, NODES), node_facts, lambda _: None, late.on_cluster
+        "nodes", KubeSource(kube, NODES), node_facts, lambda _: None, triggers.on_cluster
     )
     classes: Informer[str] = Informer(
         "runtimeclasses",
         KubeSource(kube, RUNTIME_CLASSES),
         lambda raw: str(raw["metadata"]["name"]),
         lambda _: None,
-        late.on_cluster,
+        triggers.on_cluster,
     )
     pods: Informer[LivePod] = Informer(
         "pods",
         KubeSource(kube, PODS, label_selector=names.WORKLOAD_LABEL),
         live_pod,
         owner_of,
-        late.on_pod,
+        triggers.on_pod,
     )
-    hooks = _hooks(metrics, events)
+    hooks = recording_hooks(metrics, events)
     controller = WorkloadController(
         kube=kube,
         vaults=vaults,
@@ -375,6 +310,7 @@ async def build(settings: Settings, kubeconfig: str | None) -> App:
         now=_now,
         vault_probe_seconds=settings.vault_probe_seconds,
     )
+    triggers.secrets = controller.secrets
     app = App(
         settings=settings,
         kube=kube,
@@ -383,7 +319,7 @@ async def build(settings: Settings, kubeconfig: str | None) -> App:
         events=events,
         workloads=workloads,
         queue=queue,
-        children=children,
+        triggers=triggers,
         informers=[*owned, nodes, classes, pods],
         secrets=secrets,
         controller=controller,
@@ -399,9 +335,8 @@ async def build(settings: Settings, kubeconfig: str | None) -> App:
         ),
         binding=await _binding_backend(settings, kube),
     )
-    late.app = app
     for name, vault in vaults.items():
-        vault.subscribe(partial(app.on_vault_health, name))
+        vault.subscribe(partial(triggers.on_vault_health, name))
     _watch_metrics(app)
     return app
 
@@ -427,22 +362,7 @@ async def main(settings: Settings, kubeconfig: str | None = None) -> int:
 # Parts ------------------------------------------------------------------------------------------------------
 
 
-class _Late:
-    """Callbacks that reach the App once there is one; nothing calls before its parts run."""
-
-    app: App
-
-    def on_child(self, old: Child | None, new: Child | None, live: bool) -> None:
-        self.app.on_child(old, new, live)
-
-    def on_pod(self, old: LivePod | None, new: LivePod | None, live: bool) -> None:
-        self.app.on_pod(old, new, live)
-
-    def on_cluster(self, old: object, new: object, live: bool) -> None:
-        self.app.on_cluster(old, new, live)
-
-
-def _child_informers(kube: AioKube, late: _Late) -> list[Informer[Child]]:
+def _child_informers(kube: AioKube, triggers: Triggers) -> list[Informer[Child]]:
     """One for each owned kind that may be listed in the whole cluster: all but Secrets."""
     return [
         Informer(
@@ -450,7 +370,7 @@ def _child_informers(kube: AioKube, late: _Late) -> list[Informer[Child]]:
             KubeSource(kube, resource, label_selector=names.MANAGED_SELECTOR),
             child_of(resource.kind),
             _owner_uid,
-            late.on_child,
+            triggers.on_child,
         )
         for resource in (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS, NETWORK_POLICIES)
     ]
@@ -475,47 +395,6 @@ def _workers(
     )
 
 
-def _hooks(metrics: Metrics, events: EventRecorder) -> Hooks:
-    def regarding(workload: Workload) -> Regarding:
-        return Regarding(
-            names.API_VERSION, "SecureAIWorkload", workload.namespace, workload.name, workload.uid
-        )
-
-    def event(workload: Workload, reason: Reason, message: str) -> None:
-        extra = {"namespace": workload.namespace, "workload": workload.name, "reason": reason.name}
-        log.info("event", extra={**extra, "detail": message})
-        events.record(regarding(workload), reason, message)
-
-    def drift(workload: Workload, found: DriftStatus) -> None:
-        from secureai_operator.api import reasons  # noqa: PLC0415
-
-        metrics.drifted(found.kind, found.field, found.action)
-        reason = reasons.DRIFT_HEALED if found.action == "Healed" else reasons.DRIFT_REPORTED
-        event(workload, reason, f"{found.kind} {found.name}: {found.field or 'deleted'}")
-
-    def security(workload: Workload, reason: Reason, message: str) -> None:
-        if reason.severity is Severity.SECURITY:
-            metrics.security_event(reason.name)
-        event(workload, reason, message)
-
-    def status(workload: Workload, new: SecureAIWorkloadStatus) -> None:
-        not_after = new.certificate.not_after if new.certificate else None
-        metrics.workload(
-            workload.namespace,
-            workload.name,
-            WorkloadFacts(
-                conditions=tuple((condition.type, condition.status) for condition in new.conditions),
-                key_version=new.key.latest_version if new.key else 0,
-                certificate_not_after=datetime.fromisoformat(not_after).timestamp() if not_after else None,
-            ),
-        )
-
-    def gone(key: Key) -> None:
-        metrics.workload_gone(*key)
-
-    return Hooks(drift=drift, security=security, event=event, status=status, gone=gone)
-
-
 def _watch_metrics(app: App) -> None:
     for lane in Lane:
         app.metrics.watch_queue(
@@ -533,66 +412,9 @@ async def _binding_backend(settings: Settings, kube: AioKube) -> BindingBackend:
     return BindingBackend.WEBHOOK if policy is None else BindingBackend.POLICY
 
 
-def platform_config(settings: Settings) -> PlatformConfig:
-    """What the pure core may know of the settings."""
-    return PlatformConfig(
-        cluster=settings.cluster,
-        connections={
-            name: Connection(
-                name=name,
-                transit_mount=connection.transit_mount,
-                pki_mount=connection.pki_mount,
-                auth_mount=connection.auth_mount,
-                peers=_addresses(connection.peers),
-                port=connection.port,
-                may_destroy=connection.destroy_role is not None,
-            )
-            for name, connection in settings.connections.items()
-        },
-        dns_peers=_addresses(settings.dns_peers),
-        api_server_peers=_addresses(settings.api_server_peers),
-        api_server_port=settings.api_server_port,
-    )
-
-
-def vault_connections(settings: Settings) -> dict[str, VaultConnection]:
-    """What the Vault clients need of the settings."""
-    return {
-        name: _vault_connection(settings.cluster, name, connection)
-        for name, connection in settings.connections.items()
-    }
-
-
-def _vault_connection(cluster: str, name: str, connection: VaultConnectionSettings) -> VaultConnection:
-    return VaultConnection(
-        name=name,
-        address=connection.address,
-        role=connection.role,
-        token_file=str(connection.token_file),
-        namespace=connection.vault_namespace,
-        ca_file=str(connection.ca_file) if connection.ca_file else None,
-        transit_mount=connection.transit_mount,
-        pki_mount=connection.pki_mount,
-        auth_mount=connection.auth_mount,
-        policy_prefix=names.vault_prefix(cluster),
-        timeout=connection.timeout_seconds,
-        max_in_flight=connection.max_in_flight,
-        requests_per_second=connection.requests_per_second,
-        burst=connection.burst,
-    )
-
-
-def _addresses(peers: tuple[Peer, ...]) -> tuple[PeerAddress, ...]:
-    return tuple(PeerAddress(peer.cidr, peer.namespace, peer.pod_labels) for peer in peers)
-
-
 def _is_urgent() -> bool:
     return current_lane.get() is Lane.URGENT
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-Stop = Callable[[], None]
-__all__ = ["App", "ScopedKube", "build", "main"]

@@ -237,6 +237,14 @@ VAULT_LOGIN_FAILED = _reason(
     "Its auth role, the auth mount or Vault's access to the TokenReview API is missing.",
     "Run `secureai check`, then `secureai vault bootstrap`.",
 )
+VAULT_MOUNT_MISSING = _reason(
+    "VaultMountMissing",
+    (C.VAULT_REACHABLE, *_ALL),
+    _S,
+    "A mount that the connection names is not there in Vault. Its keys are not taken for lost.",
+    "It was disabled or moved, or the connection names another.",
+    "Look at Vault's mounts; if it was disabled its keys are gone: restore Vault from its backup before anything else.",
+)
 VAULT_REJECTED = _reason(
     "VaultRejected",
     (*_ALL,),

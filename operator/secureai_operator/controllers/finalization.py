@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -152,7 +153,7 @@ class Finalization:
     async def _remove_finalizer(self, item: StoredWorkload, kube: ScopedKube) -> None:
         current = self.workloads.get(item.key) or item
         rest = [finalizer for finalizer in current.finalizers if finalizer != names.FINALIZER]
-        try:
+        with contextlib.suppress(errors.KubeNotFound):
             await kube.merge_patch(
                 SECURE_AI_WORKLOADS,
                 item.name,
@@ -164,9 +165,6 @@ class Finalization:
                     }
                 },
             )
-        except errors.Retry as error:
-            if error.reason != "KubernetesNotFound":
-                raise
 
     def _again(self, key: Key, error: errors.OperatorError) -> float:
         attempt = self._attempts[key] = self._attempts.get(key, 0) + 1

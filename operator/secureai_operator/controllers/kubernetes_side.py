@@ -230,6 +230,6 @@ def kube_verdict(error: errors.OperatorError, place: Place) -> Verdict:
         return bad(
             reasons.OPERATOR_FORBIDDEN, f"the operator may not write {what}; apply manifests/base again"
         )
-    if isinstance(error, errors.KubeInvalid):
+    if isinstance(error, errors.KubeInvalid | errors.KubeForbidden):
         return bad(reasons.KUBERNETES_REFUSED, f"the API server refuses {what}")
     return bad(reasons.KUBERNETES_UNAVAILABLE, f"{what} could not be written yet")

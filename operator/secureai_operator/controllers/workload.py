@@ -16,13 +16,14 @@ from secureai_operator.api import reasons
 from secureai_operator.api.conditions import ConditionType as C
 from secureai_operator.api.reasons import Reason
 from secureai_operator.api.resources import SECURE_AI_WORKLOADS
-from secureai_operator.api.workload_status import DriftStatus, SecureAIWorkloadStatus
+from secureai_operator.api.workload_status import SecureAIWorkloadStatus
 from secureai_operator.clients.kube import KubeApi, ScopedKube
 from secureai_operator.clients.vault_api import VaultApi
 from secureai_operator.controllers import kubernetes_side, vault_side
 from secureai_operator.controllers.assessment import Found, assess, failed_status, next_status
 from secureai_operator.controllers.children import Children
 from secureai_operator.controllers.finalization import Finalization
+from secureai_operator.controllers.hooks import Hooks
 from secureai_operator.controllers.memory import Memories, Memory
 from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
 from secureai_operator.controllers.pods import Pods
@@ -45,17 +46,6 @@ RETRY_CAP = 30.0
 """Longest pause in seconds between attempts at something that failed."""
 UNBOUND_SECONDS = 5.0
 """How often to look at pods that escaped the binding, and to evict one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """How a pass tells the outside: metrics, events, logs."""
-
-    drift: Callable[[Workload, DriftStatus], None]
-    security: Callable[[Workload, Reason, str], None]
-    event: Callable[[Workload, Reason, str], None]
-    status: Callable[[Workload, SecureAIWorkloadStatus], None]
-    gone: Callable[[Key], None]
 
 
 @dataclass(slots=True)
@@ -239,10 +229,9 @@ class WorkloadController:
                 [test, {"op": "add", "path": "/status", "value": body}],
                 subresource="status",
             )
-        except errors.Retry as error:
-            if error.reason == "KubernetesNotFound":
-                # A ghost: it was deleted while the watch was broken.
-                self.workloads.remove(workload.key, workload.uid)
+        except errors.KubeNotFound:
+            # A ghost: it was deleted while the watch was broken.
+            self.workloads.remove(workload.key, workload.uid)
             raise
         memory.status = status
         self.workloads.put(answer)
@@ -260,7 +249,7 @@ class WorkloadController:
         if found.has_failed:
             backoff = min(RETRY_CAP, 0.2 * 2 ** min(memory.failures, 10))
             return max(backoff * random.uniform(0.5, 1.0), found.retry_after)  # noqa: S311 - jitter
-        waits = [max(0.05, memory.vault_due - time.monotonic())]
+        waits: list[float] = [max(0.05, memory.vault_due - time.monotonic())]
         if found.renew_at:
             waits.append(max(0.05, found.renew_at - self.now().timestamp()))
         if found.retry_after:

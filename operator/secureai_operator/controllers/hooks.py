@@ -1,0 +1,71 @@
+"""How passes tell the outside what they did: metrics, events and one log line per decision."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from secureai_operator import names
+from secureai_operator.api import reasons
+from secureai_operator.api.reasons import Reason, Severity
+from secureai_operator.api.workload_status import DriftStatus, SecureAIWorkloadStatus
+from secureai_operator.controllers.workloads import Key
+from secureai_operator.core.facts import Workload
+from secureai_operator.telemetry.event_aggregation import Regarding
+from secureai_operator.telemetry.events import EventRecorder
+from secureai_operator.telemetry.metrics import Metrics
+from secureai_operator.telemetry.workload_metrics import WorkloadFacts
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """How a pass tells the outside: metrics, events, logs."""
+
+    drift: Callable[[Workload, DriftStatus], None]
+    security: Callable[[Workload, Reason, str], None]
+    event: Callable[[Workload, Reason, str], None]
+    status: Callable[[Workload, SecureAIWorkloadStatus], None]
+    gone: Callable[[Key], None]
+
+
+def recording_hooks(metrics: Metrics, events: EventRecorder) -> Hooks:
+    def regarding(workload: Workload) -> Regarding:
+        return Regarding(
+            names.API_VERSION, "SecureAIWorkload", workload.namespace, workload.name, workload.uid
+        )
+
+    def event(workload: Workload, reason: Reason, message: str) -> None:
+        extra = {"namespace": workload.namespace, "workload": workload.name, "reason": reason.name}
+        log.info("event", extra={**extra, "detail": message})
+        events.record(regarding(workload), reason, message)
+
+    def drift(workload: Workload, found: DriftStatus) -> None:
+        metrics.drifted(found.kind, found.field, found.action)
+        reason = reasons.DRIFT_HEALED if found.action == "Healed" else reasons.DRIFT_REPORTED
+        event(workload, reason, f"{found.kind} {found.name}: {found.field or 'deleted'}")
+
+    def security(workload: Workload, reason: Reason, message: str) -> None:
+        if reason.severity is Severity.SECURITY:
+            metrics.security_event(reason.name)
+        event(workload, reason, message)
+
+    def status(workload: Workload, new: SecureAIWorkloadStatus) -> None:
+        not_after = new.certificate.not_after if new.certificate else None
+        metrics.workload(
+            workload.namespace,
+            workload.name,
+            WorkloadFacts(
+                conditions=tuple((condition.type, condition.status) for condition in new.conditions),
+                key_version=new.key.latest_version if new.key else 0,
+                certificate_not_after=datetime.fromisoformat(not_after).timestamp() if not_after else None,
+            ),
+        )
+
+    def gone(key: Key) -> None:
+        metrics.workload_gone(*key)
+
+    return Hooks(drift=drift, security=security, event=event, status=status, gone=gone)

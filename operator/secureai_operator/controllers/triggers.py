@@ -1,0 +1,88 @@
+"""What the watches tell becomes keys in the queue. A trigger is only a reason to look, never what was seen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from secureai_operator.api.vault_types import VaultHealth
+from secureai_operator.controllers.children import Children, is_secrets_binding
+from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
+from secureai_operator.controllers.pods import owner_of
+from secureai_operator.controllers.workloads import Key, Workloads
+from secureai_operator.controllers.world import LivePod
+from secureai_operator.core.drift import Child
+from secureai_operator.runtime.workqueue import Lane, WorkQueue
+from secureai_operator.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Triggers:
+    """The callbacks of Kopf, of the informers and of the Vault clients.
+
+    Drift is urgent; what a list told (a start, a relist) and what a user asked for is routine, so that a thousand creations
+    never hold up a heal.
+    """
+
+    workloads: Workloads
+    children: Children
+    queue: WorkQueue[Key]
+    metrics: Metrics
+    secrets: NamespaceSecrets | None = None
+
+    def on_workload(self, kind: str | None, raw: Mapping[str, Any]) -> None:
+        metadata = raw["metadata"]
+        key = metadata["namespace"], metadata["name"]
+        if kind == "DELETED":
+            if self.workloads.remove(key, metadata["uid"]):
+                self.children.forget(metadata["uid"])
+                self.queue.add(key)
+        elif self.workloads.put(raw):
+            self.queue.add(key)
+
+    def on_child(self, old: Child | None, new: Child | None, live: bool) -> None:
+        seen = new or old
+        if seen is None:
+            return
+        if is_secrets_binding(seen):
+            self._on_secrets_binding(seen, gone=new is None)
+            return
+        if not self.children.saw(old, new):
+            return
+        for uid in {child.owner_uid for child in (old, new) if child is not None and child.owner_uid}:
+            key = self.workloads.key_of(uid)
+            if key is not None:
+                self.queue.add(key, Lane.URGENT if live else Lane.ROUTINE)
+
+    def _on_secrets_binding(self, binding: Child, *, gone: bool) -> None:
+        if gone and self.secrets is not None and binding.namespace in self.workloads.namespaces():
+            self.secrets.lost(binding.namespace)
+            for item in self.workloads.in_namespace(binding.namespace):
+                self.queue.add(item.key, Lane.URGENT)
+                break
+
+    def on_pod(self, old: LivePod | None, new: LivePod | None, live: bool) -> None:  # noqa: ARG002
+        for pod in (old, new):
+            key = owner_of(pod) if pod is not None else None
+            if key is not None and self.workloads.get(key) is not None:
+                self.queue.add(key)
+
+    def on_cluster(self, old: object, new: object, live: bool) -> None:  # noqa: ARG002
+        """A node or a runtime class changed: placement may have."""
+        if live:
+            for key in self.workloads.keys():  # noqa: SIM118 - not a mapping
+                self.queue.add(key)
+
+    def on_vault_health(self, connection: str, health: VaultHealth) -> None:
+        log.info(
+            "vault health",
+            extra={"connection": connection, "status": health.status.value, "reason": health.reason},
+        )
+        self.metrics.vault_up(connection, up=health.usable)
+        for item in self.workloads.values():
+            if item.connection == connection:
+                self.queue.add(item.key)
