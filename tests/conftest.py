@@ -11,6 +11,8 @@ import pytest
 
 from lab import Lab, LabError, prepare, start_lab
 
+pytest_plugins = ("tests.fixtures_operator",)
+
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the lab's binaries before the first test: no test's timeout counts it, and its progress is seen."""
