@@ -32,6 +32,9 @@ OLDEST = (1, 30)
 MUTATING = "secureai-bind-pods"
 VALIDATING = (
     "secureai-bound-pods",
+    "secureai-operator-ceiling",
+    "secureai-operator-cluster-role-refs",
+    "secureai-operator-role-refs",
     "secureai-operator-scope",
     "secureai-operator-secrets",
     "secureai-pod-labels",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,8 @@ class Report:
             yield line
         except ProofFailed as failure:
             line.held, line.note = False, str(failure)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            raise
         except BaseException:
             line.held, line.note = False, "could not be tried"
             self._finish(line, started)

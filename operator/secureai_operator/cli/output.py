@@ -59,7 +59,8 @@ def print_json(value: Any) -> None:
 def print_line(*parts: Cell) -> None:
     """One line of text; parts are set next to each other."""
     if is_plain():
-        print("".join(clean(_text(part)) for part in parts))
+        # A reader at the other end of a pipe sees each line as it comes.
+        print("".join(clean(_text(part)) for part in parts), flush=True)
         return
     _console().print(_rich_line(parts))
 
@@ -91,6 +92,8 @@ def _tree_rows(
 
 def plain_lines(table: Table) -> list[str]:
     """The table as lines: columns as wide as their widest cell, nothing cut off, no trailing spaces."""
+    if not table.rows:
+        return []
     rows = [[clean(_text(cell)) for cell in row] for row in table.rows]
     if table.columns:
         rows.insert(0, list(table.columns))

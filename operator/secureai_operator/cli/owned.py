@@ -57,13 +57,15 @@ def expected_names(workload: WorkloadView) -> dict[str, tuple[str, ...]]:
     if (spec.get("certificate") or {}).get("delivery", "Secret") != "None":
         secrets.append(names.tls_secret(name))
     bindings = [names.role_binding(name)] if access.get("rules") else []
+    policies = (names.allow_policy(name), names.quarantine_policy(name))
     bindings += [names.role_ref_binding(name, index) for index, _ in enumerate(access.get("roleRefs") or ())]
     return {
         "ServiceAccount": (names.service_account(name),),
         "Role": (names.role(name),) if access.get("rules") else (),
         "RoleBinding": tuple(bindings),
         "Secret": tuple(secrets),
-        "NetworkPolicy": (names.allow_policy(name), names.quarantine_policy(name)),
+        # Under Audit nothing that runs is cut off.
+        "NetworkPolicy": () if spec.get("enforcement") == "Audit" else policies,
     }
 
 

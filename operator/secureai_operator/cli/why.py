@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from secureai_operator.api.conditions import ConditionType as C
-from secureai_operator.api.reasons import REASONS, TERMINATING, WAITING, Severity
+from secureai_operator.api.reasons import REASONS, SUSPENDED, TERMINATING, WAITING, Severity
 from secureai_operator.cli import client
 from secureai_operator.cli.exits import NO, OK
 from secureai_operator.cli.operator_lease import Leadership, leadership
 from secureai_operator.cli.output import Mark, Word, print_json, print_line, utc_now
 from secureai_operator.cli.workloads import ConditionView, WorkloadView, view
 
-_SUMMARIES = frozenset({C.READY.value, C.RECONCILING.value})
 _RANK = {
     Severity.SECURITY: 0,
     Severity.ERROR: 0,
@@ -68,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 def diagnose(workload: WorkloadView, leader: Leadership) -> Diagnosis:
     """The first cause, by the order in which causes have effects: no operator, then a stop, then Vault, then the rest."""
     failing = sorted(
-        (one for one in workload.conditions if not one.holds and one.type not in _SUMMARIES), key=_rank
+        (one for one in workload.conditions if not one.holds and workload.gates(one.type)), key=_rank
     )
     if workload.ready:
         return _good(workload)
@@ -79,10 +78,10 @@ def diagnose(workload: WorkloadView, leader: Leadership) -> Diagnosis:
     if not workload.seen:
         return _unseen(workload, leader)
     ready = workload.condition(C.READY)
-    first = next(iter(failing), ready)
+    # What nothing else explains (suspended, say) is told by Ready itself.
+    first = ready if ready is not None and ready.reason == SUSPENDED.name else next(iter(failing), ready)
     if first is None:
         return _unseen(workload, leader)
-    # A cause by itself (a security finding in Ready, say) is only told by Ready when nothing else fails.
     return _of(first, tuple(f"{one.type}: {one.reason}" for one in failing if one is not first))
 
 
@@ -101,11 +100,11 @@ _ORDER: Mapping[str, int] = {
 
 
 def _good(workload: WorkloadView) -> Diagnosis:
-    """Ready; what is True with a warning is still worth a line."""
+    """Ready; what is not perfect for all that is still worth a line."""
     notes = tuple(
-        f"{one.type}: {one.reason}. {one.known.next_step}"
+        f"{one.type} {one.reason}: {one.known.next_step}"
         for one in workload.conditions
-        if one.known is not None and one.known.severity in (Severity.WARNING, Severity.SECURITY)
+        if one.known is not None and one.known.severity not in (Severity.GOOD, Severity.PROGRESS)
     )
     return Diagnosis(True, "AllReady", C.READY.value, "everything declared is in place", also=notes)
 

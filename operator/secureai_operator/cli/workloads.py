@@ -109,6 +109,16 @@ class WorkloadView:
         """Whether the status speaks of the spec as it is now."""
         return self.observed_generation == self.generation
 
+    def gates(self, kind: str) -> bool:
+        """Whether a condition of this type can keep the workload from being Ready, or explains what does."""
+        if kind in (ConditionType.READY, ConditionType.RECONCILING, ConditionType.DRIFT_DETECTED):
+            return False
+        if kind == ConditionType.CONFIDENTIAL_SCHEDULABLE:
+            return string(self.spec, "confidential", "mode") == "Required"
+        if kind in (ConditionType.NETWORK_ISOLATED, ConditionType.PODS_BOUND):
+            return string(self.spec, "enforcement") != "Audit"
+        return True
+
     def condition(self, kind: ConditionType) -> ConditionView | None:
         return next((found for found in self.conditions if found.type == kind.value), None)
 
