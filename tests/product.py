@@ -14,7 +14,7 @@ import yaml
 from lab import Lab, Process
 
 from secureai_operator import names
-from secureai_operator.controllers.configuration import vault_connections
+from secureai_operator.core.configured import vault_connections
 from secureai_operator.clients.vault_bootstrap import VaultAdministrator
 from secureai_operator.core.bootstrap import BootstrapSpec, bootstrap_items
 from secureai_operator.settings import Settings

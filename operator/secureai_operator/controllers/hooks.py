@@ -32,7 +32,11 @@ class Hooks:
     gone: Callable[[Key], None]
 
 
-def recording_hooks(metrics: Metrics, events: EventRecorder) -> Hooks:
+def recording_hooks(
+    metrics: Metrics, events: EventRecorder, seconds_since: Callable[[Key], float | None]
+) -> Hooks:
+    """The hooks of a running operator; `seconds_since` tells how long ago the watch showed a key's last foreign change."""
+
     def regarding(workload: Workload) -> Regarding:
         return Regarding(
             names.API_VERSION, "SecureAIWorkload", workload.namespace, workload.name, workload.uid
@@ -45,6 +49,9 @@ def recording_hooks(metrics: Metrics, events: EventRecorder) -> Hooks:
 
     def drift(workload: Workload, found: DriftStatus) -> None:
         metrics.drifted(found.kind, found.field, found.action)
+        since = seconds_since(workload.key)
+        if since is not None and found.action == "Healed":
+            metrics.healed(since)
         reason = reasons.DRIFT_HEALED if found.action == "Healed" else reasons.DRIFT_REPORTED
         event(workload, reason, f"{found.kind} {found.name}: {found.field or 'deleted'}")
 

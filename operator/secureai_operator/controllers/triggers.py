@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from secureai_operator.api.vault_types import VaultHealth
@@ -33,6 +34,12 @@ class Triggers:
     queue: WorkQueue[Key]
     metrics: Metrics
     secrets: NamespaceSecrets | None = None
+    _changed_at: dict[Key, float] = field(default_factory=dict)
+
+    def seconds_since(self, key: Key) -> float | None:
+        """How long ago the watch last showed a foreign change of the key's objects; None if that is not known."""
+        changed_at = self._changed_at.get(key)
+        return None if changed_at is None else time.monotonic() - changed_at
 
     def on_workload(self, kind: str | None, raw: Mapping[str, Any]) -> None:
         metadata = raw["metadata"]
@@ -40,6 +47,7 @@ class Triggers:
         if kind == "DELETED":
             if self.workloads.remove(key, metadata["uid"]):
                 self.children.forget(metadata["uid"])
+                self._changed_at.pop(key, None)
                 self.queue.add(key)
         elif self.workloads.put(raw):
             self.queue.add(key)
@@ -56,6 +64,8 @@ class Triggers:
         for uid in {child.owner_uid for child in (old, new) if child is not None and child.owner_uid}:
             key = self.workloads.key_of(uid)
             if key is not None:
+                if live:
+                    self._changed_at[key] = time.monotonic()
                 self.queue.add(key, Lane.URGENT if live else Lane.ROUTINE)
 
     def _on_secrets_binding(self, binding: Child, *, gone: bool) -> None:

@@ -247,7 +247,7 @@ class WorkloadController:
 
     def _next_look(self, memory: Memory, found: Found, facts: Facts, *, more_pods: bool) -> float | None:
         if found.has_failed:
-            backoff = min(RETRY_CAP, 0.2 * 2 ** min(memory.failures, 10))
+            backoff = min(RETRY_CAP, 0.2 * 2.0 ** min(memory.failures, 10))
             return max(backoff * random.uniform(0.5, 1.0), found.retry_after)  # noqa: S311 - jitter
         waits: list[float] = [max(0.05, memory.vault_due - time.monotonic())]
         if found.renew_at:

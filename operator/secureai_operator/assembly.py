@@ -1,0 +1,272 @@
+"""The assembly: clients → stores → informers → controller → workers, put together and not yet running."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from secureai_operator import names
+from secureai_operator.api.resources import (
+    EVENTS,
+    MUTATING_ADMISSION_POLICIES,
+    NETWORK_POLICIES,
+    NODES,
+    PODS,
+    ROLE_BINDINGS,
+    ROLES,
+    RUNTIME_CLASSES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+)
+from secureai_operator.clients.kube import AioKube, KubeLease, KubeSettings, KubeSource
+from secureai_operator.clients.vault import HvacVault
+from secureai_operator.controllers.children import Children, child_of
+from secureai_operator.controllers.finalization import Finalization
+from secureai_operator.controllers.hooks import recording_hooks
+from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
+from secureai_operator.controllers.pods import Pods, owner_of
+from secureai_operator.controllers.triggers import Triggers
+from secureai_operator.controllers.workload import WorkloadController
+from secureai_operator.controllers.workloads import Key, Workloads
+from secureai_operator.controllers.world import LivePod, World, live_pod, node_facts
+from secureai_operator.core.bootstrap import needed_capabilities
+from secureai_operator.core.configured import platform_config, vault_connections
+from secureai_operator.core.drift import Child
+from secureai_operator.core.facts import NodeFacts
+from secureai_operator.runtime.controller import Controller, ControllerSettings
+from secureai_operator.runtime.informer import Informer
+from secureai_operator.runtime.informer_set import InformerSet
+from secureai_operator.runtime.lease import Elector, LeaseSettings
+from secureai_operator.runtime.workqueue import Lane, WorkQueue, current_lane
+from secureai_operator.settings import BindingBackend, Settings
+from secureai_operator.telemetry.events import EventRecorder
+from secureai_operator.telemetry.metrics import Metrics
+
+LEASE = "secureai-operator"
+BINDING_POLICY = "secureai-bind-pods"
+"""Name of the MutatingAdmissionPolicy of manifests/base; without it pods are bound by the webhook."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """All parts of one operator process."""
+
+    settings: Settings
+    kube: AioKube
+    vaults: Mapping[str, HvacVault]
+    metrics: Metrics
+    events: EventRecorder
+    workloads: Workloads
+    queue: WorkQueue[Key]
+    triggers: Triggers
+    informers: list[Informer[Any]]
+    secrets: InformerSet[Child]
+    controller: WorkloadController
+    workers: Controller[Key]
+    elector: Elector
+    binding: BindingBackend
+
+
+async def assemble(settings: Settings, kubeconfig: str | None) -> Parts:
+    """Put the parts together; nothing runs yet."""
+    metrics = Metrics()
+    kube = await AioKube.connect(
+        KubeSettings(kubeconfig=kubeconfig), is_urgent=_is_urgent, observe=metrics.kubernetes_request
+    )
+    identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    events = EventRecorder(
+        lambda namespace, manifest: kube.create(EVENTS, namespace, manifest),
+        instance=identity,
+        on_result=metrics.kubernetes_event,
+    )
+    vaults = _vaults(settings, metrics)
+    workloads, children = Workloads(), Children()
+    queue: WorkQueue[Key] = WorkQueue()
+    triggers = Triggers(workloads, children, queue, metrics)
+    informers = _informers(kube, triggers)
+    children.follow(informers.owned, informers.secrets)
+    controller = _controller(settings, kube, vaults, triggers, informers, metrics, events)
+    triggers.secrets = controller.secrets
+    for name, vault in vaults.items():
+        vault.subscribe(partial(triggers.on_vault_health, name))
+    parts = Parts(
+        settings=settings,
+        kube=kube,
+        vaults=vaults,
+        metrics=metrics,
+        events=events,
+        workloads=workloads,
+        queue=queue,
+        triggers=triggers,
+        informers=informers.cluster_wide,
+        secrets=informers.secrets,
+        controller=controller,
+        workers=_workers(settings, queue, controller, metrics),
+        elector=_elector(settings, kube, identity),
+        binding=await _binding_backend(settings, kube),
+    )
+    _watch_metrics(parts)
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Informers:
+    """Everything that is watched but the CRs themselves, which Kopf watches."""
+
+    owned: list[Informer[Child]]
+    secrets: InformerSet[Child]
+    nodes: Informer[NodeFacts]
+    classes: Informer[str]
+    pods: Informer[LivePod]
+
+    @property
+    def cluster_wide(self) -> list[Informer[Any]]:
+        return [*self.owned, self.nodes, self.classes, self.pods]
+
+
+def _informers(kube: AioKube, triggers: Triggers) -> _Informers:
+    def secrets_of(namespace: str) -> Informer[Child]:
+        source = KubeSource(kube, SECRETS, namespace, label_selector=names.MANAGED_SELECTOR)
+        return Informer("secrets", source, child_of("Secret"), _owner_uid, triggers.on_child)
+
+    return _Informers(
+        # One for each owned kind that may be listed in the whole cluster: all but Secrets.
+        owned=[
+            Informer(
+                resource.plural,
+                KubeSource(kube, resource, label_selector=names.MANAGED_SELECTOR),
+                child_of(resource.kind),
+                _owner_uid,
+                triggers.on_child,
+            )
+            for resource in (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS, NETWORK_POLICIES)
+        ],
+        secrets=InformerSet("secrets", secrets_of),
+        nodes=Informer("nodes", KubeSource(kube, NODES), node_facts, _nobody, triggers.on_cluster),
+        classes=Informer(
+            "runtimeclasses", KubeSource(kube, RUNTIME_CLASSES), _name, _nobody, triggers.on_cluster
+        ),
+        pods=Informer(
+            "pods",
+            KubeSource(kube, PODS, label_selector=names.WORKLOAD_LABEL),
+            live_pod,
+            owner_of,
+            triggers.on_pod,
+        ),
+    )
+
+
+def _controller(  # noqa: PLR0917 - the parts it is made of
+    settings: Settings,
+    kube: AioKube,
+    vaults: Mapping[str, HvacVault],
+    triggers: Triggers,
+    informers: _Informers,
+    metrics: Metrics,
+    events: EventRecorder,
+) -> WorkloadController:
+    config = platform_config(settings)
+    workloads = triggers.workloads
+    hooks = recording_hooks(metrics, events, triggers.seconds_since)
+    return WorkloadController(
+        kube=kube,
+        vaults=vaults,
+        world=World(config, workloads, informers.nodes, informers.classes, informers.pods, kube),
+        workloads=workloads,
+        children=triggers.children,
+        pods=Pods(informers.pods, settings.evict_unbound_pods, hooks.event),
+        secrets=NamespaceSecrets(informers.secrets, settings.operator_namespace),
+        finalization=Finalization(
+            kube=kube,
+            config=config,
+            workloads=workloads,
+            operator_namespace=settings.operator_namespace,
+            orphan_deadline=settings.orphan_deadline_seconds,
+            now=_now,
+            tell=hooks.event,
+        ),
+        hooks=hooks,
+        now=_now,
+        vault_probe_seconds=settings.vault_probe_seconds,
+    )
+
+
+def _vaults(settings: Settings, metrics: Metrics) -> dict[str, HvacVault]:
+    return {
+        name: HvacVault(
+            connection,
+            needed_capabilities(connection),
+            observe=partial(metrics.vault_request, name),
+            is_urgent=_is_urgent,
+        )
+        for name, connection in vault_connections(settings).items()
+    }
+
+
+def _elector(settings: Settings, kube: AioKube, identity: str) -> Elector:
+    return Elector(
+        KubeLease(kube, settings.operator_namespace, LEASE),
+        identity,
+        settings=LeaseSettings(
+            duration=settings.lease_seconds,
+            renew=settings.lease_seconds / 4,
+            renew_deadline=settings.lease_seconds * 0.8,
+        ),
+    )
+
+
+def _nobody(_: object) -> None:
+    """Nodes and runtime classes have no owner."""
+
+
+def _name(raw: dict[str, Any]) -> str:
+    return str(raw["metadata"]["name"])
+
+
+def _owner_uid(child: Child) -> str | None:
+    return child.owner_uid or None
+
+
+def _workers(
+    settings: Settings, queue: WorkQueue[Key], controller: WorkloadController, metrics: Metrics
+) -> Controller[Key]:
+    def observe(outcome: Any, seconds: float) -> None:
+        metrics.reconciled(outcome.value, seconds, current_lane.get().name.lower())
+
+    return Controller(
+        "workload",
+        queue,
+        controller.reconcile,
+        settings=ControllerSettings(workers=settings.workers, grace=settings.shutdown_seconds),
+        observe=observe,
+    )
+
+
+def _watch_metrics(parts: Parts) -> None:
+    for lane in Lane:
+        parts.metrics.watch_queue(
+            lane.name.lower(), partial(parts.queue.depth, lane), partial(parts.queue.oldest_age, lane)
+        )
+    for informer in parts.informers:
+        parts.metrics.watch_informer(informer.name, informer.silent_for)
+
+
+async def _binding_backend(settings: Settings, kube: AioKube) -> BindingBackend:
+    """What binds pods: as configured, or the admission policy if the cluster has it."""
+    if settings.binding is not BindingBackend.AUTO:
+        return settings.binding
+    policy = await kube.get(MUTATING_ADMISSION_POLICIES, None, BINDING_POLICY)
+    return BindingBackend.WEBHOOK if policy is None else BindingBackend.POLICY
+
+
+def _is_urgent() -> bool:
+    return current_lane.get() is Lane.URGENT
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
