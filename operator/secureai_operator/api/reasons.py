@@ -123,7 +123,7 @@ TERMINATING = _reason(
 )
 INTERNAL_ERROR = _reason(
     "InternalError",
-    (C.READY, C.STALLED),
+    (C.STALLED, *_ALL),
     _E,
     "The operator itself failed on this workload.",
     "A defect of the operator; its log has the trace under the workload's name.",

@@ -10,7 +10,7 @@ from secureai_operator.api import reasons
 from secureai_operator.api.certificate import CertificateFacts
 from secureai_operator.api.conditions import ConditionType as C
 from secureai_operator.api.conditions import condition, rfc3339
-from secureai_operator.api.reasons import REASONS
+from secureai_operator.api.reasons import REASONS, Reason
 from secureai_operator.api.vault_types import VaultHealth, VaultStatus
 from secureai_operator.api.workload import CertificateDelivery, Enforcement, SecureAIWorkloadSpec
 from secureai_operator.api.workload_status import (
@@ -369,9 +369,9 @@ def _pods_status(pods: tuple[PodFacts, ...]) -> PodsStatus:
 
 
 def failed_status(
-    item: StoredWorkload, error: errors.OperatorError, now: datetime
+    item: StoredWorkload, reason: Reason, message: str, now: datetime
 ) -> tuple[Workload, SecureAIWorkloadStatus]:
-    """The workload and its status for a spec that cannot even be read."""
+    """The workload and its status when nothing could even be looked at."""
     workload = Workload(
         namespace=item.namespace,
         name=item.name,
@@ -380,7 +380,7 @@ def failed_status(
         spec=SecureAIWorkloadSpec(),
         status=as_status(item),
     )
-    verdict = bad(reasons.INVALID_SPEC, error.message, terminal=True)
+    verdict = bad(reason, message, terminal=True)
     concerns: dict[C, Verdict] = {
         kind: verdict for kind in C if kind not in (C.READY, C.RECONCILING, C.STALLED)
     }

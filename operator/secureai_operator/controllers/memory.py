@@ -30,6 +30,9 @@ class Memory:
     vault_due: float = 0.0
     vault_verdict: Verdict | None = None
     status: SecureAIWorkloadStatus | None = None
+    """What we wrote last."""
+    seen_status: SecureAIWorkloadStatus | None = None
+    """What the CR says; somebody else may have changed it."""
     failures: int = 0
     drift: DriftStatus | None = None
     reported: set[tuple[str, str, str]] = field(default_factory=set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -76,9 +77,12 @@ class WorkloadController:
         try:
             workload = as_workload(item)
         except errors.Terminal as error:
-            await self._patch_status(*failed_status(item, error, self.now()), kube)
+            await self._patch_status(
+                *failed_status(item, reasons.INVALID_SPEC, error.message, self.now()), kube
+            )
             return None
         memory = self.memories.of(key, item.uid)
+        memory.seen_status = workload.status
         if memory.status is not None:
             # What we wrote last counts, not what somebody may have made of it since.
             workload = replace(workload, status=memory.status)
@@ -87,7 +91,17 @@ class WorkloadController:
         if workload.spec.suspend:
             await self._write_status(workload, kube, Found(suspended=True), None)
             return None
-        return await self._converge(workload, item, kube, memory)
+        try:
+            return await self._converge(workload, item, kube, memory)
+        except errors.OperatorError:
+            raise
+        except Exception:
+            # A defect of ours on this workload: say so where its owner looks; the trace is in the log.
+            message = "the operator failed on this workload; its log has the trace"
+            failed = failed_status(item, reasons.INTERNAL_ERROR, message, self.now())
+            with contextlib.suppress(errors.OperatorError):
+                await self._patch_status(*failed, kube)
+            raise
 
     async def _finalize(self, workload: Workload, item: StoredWorkload, kube: ScopedKube) -> float | None:
         again = await self.finalization.finalize(workload, item, kube, self.vaults)
@@ -173,6 +187,8 @@ class WorkloadController:
         outcome = await vault_side.converge(side, look=due)
         await vault_side.wrap_missing_data_keys(side, outcome)
         memory.vault_verdict = outcome.key
+        if outcome.key is not None and outcome.key.status == "True":
+            memory.told.clear()
         if due and not outcome.failures:
             memory.vault_due = vault_side.next_look(self.vault_probe_seconds, _spread(workload.uid))
         return outcome
@@ -217,24 +233,24 @@ class WorkloadController:
     ) -> None:
         self.hooks.status(workload, status)
         memory = self.memories.of(workload.key, workload.uid)
-        if status == workload.status:
-            memory.status = status
+        memory.status = status
+        if status == memory.seen_status:
             return
         test = {"op": "test", "path": "/metadata/uid", "value": workload.uid}
         body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         try:
-            answer = await kube.json_patch(
-                SECURE_AI_WORKLOADS,
-                workload.name,
-                [test, {"op": "add", "path": "/status", "value": body}],
-                subresource="status",
-            )
+            with self.workloads.writing_status(workload.key):
+                answer = await kube.json_patch(
+                    SECURE_AI_WORKLOADS,
+                    workload.name,
+                    [test, {"op": "add", "path": "/status", "value": body}],
+                    subresource="status",
+                )
+                self.workloads.put(answer)
         except errors.KubeNotFound:
             # A ghost: it was deleted while the watch was broken.
             self.workloads.remove(workload.key, workload.uid)
             raise
-        memory.status = status
-        self.workloads.put(answer)
 
     def _tell_security(self, workload: Workload, reason: Reason, message: str) -> None:
         """Once per reason while it stands; repeating it would bury it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Workloads:
         self._by_key: dict[Key, StoredWorkload] = {}
         self._key_by_uid: dict[str, Key] = {}
         self._namespaces: dict[str, set[str]] = {}
+        self._writing: set[Key] = set()
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -76,7 +78,18 @@ class Workloads:
         self._by_key[new.key] = new
         self._key_by_uid[new.uid] = new.key
         self._namespaces.setdefault(new.namespace, set()).add(new.name)
-        return old is None or not new.is_same_order(old)
+        if old is None or not new.is_same_order(old):
+            return True
+        return new.status != old.status and new.key not in self._writing
+
+    @contextlib.contextmanager
+    def writing_status(self, key: Key) -> Iterator[None]:
+        """While we write the status a change of it is our own: the watch often tells before the API server answers."""
+        self._writing.add(key)
+        try:
+            yield
+        finally:
+            self._writing.discard(key)
 
     def remove(self, key: Key, uid: str | None = None) -> StoredWorkload | None:
         """Forget the CR, unless it is another one of the same name by now."""
