@@ -54,10 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
             running = started.__enter__()
             line.note = f"in {running.directory}"
         try:
-            played = asyncio.run(_play(running, root, report))
+            _, cast = asyncio.run(play(running, root, report))
             _conclude(report, arguments.output)
             if arguments.keep:
-                _wait(running, played, report)
+                _wait(running, cast, report)
         finally:
             started.__exit__(None, None, None)
     except (lab.LabError, SetupFailed) as error:
@@ -74,8 +74,8 @@ def _lab() -> Any:
     return importlib.import_module("lab")
 
 
-async def _play(lab: Lab, root: Path, report: Report) -> Cast:
-    """Set up and prove; returns the workloads that it was shown with."""
+async def play(lab: Lab, root: Path, report: Report) -> tuple[Stage, Cast]:
+    """Set up on a running lab, and prove; returns what it was shown on and with."""
     from secureai_operator.cli import demo_stage, demo_workloads  # noqa: PLC0415 - slow to import
     from secureai_operator.clients.kube import AioKube, KubeSettings  # noqa: PLC0415
 
@@ -89,7 +89,7 @@ async def _play(lab: Lab, root: Path, report: Report) -> Cast:
         cast = demo_workloads.cast(workloads)
         for proof in _proofs():
             await _tried(proof, stage, cast, report)
-    return cast
+    return stage, cast
 
 
 def _proofs() -> tuple[Proof, ...]:

@@ -113,12 +113,11 @@ def _install(lab: Lab, base: Path, config: Path) -> None:
 def _write_config(lab: Lab) -> Path:
     """The operator's configuration; its token for Vault is its own, by the TokenRequest API."""
     directory = lab.directory / "operator"
-    directory.mkdir(mode=0o700)
+    directory.mkdir(mode=0o700, exist_ok=True)
     token = directory / "vault-token"
     token.touch(mode=0o600)
     config = directory / "config.yaml"
     content = {
-        "cluster": "demo",
         "connections": {
             "default": {
                 "address": lab.vault_address,

@@ -57,6 +57,8 @@ class VaultSide:
     now: datetime
     on_drift: DriftHook
     on_security: SecurityHook
+    is_held: Callable[[], Awaitable[None]]
+    """Returns when our finalizer is on the CR: until then nothing may be made that only it would clean up."""
 
 
 @dataclass(slots=True)
@@ -80,9 +82,14 @@ async def converge(side: VaultSide, *, look: bool) -> VaultOutcome:
     observed = side.memory.vault
     if look or observed is None:
         observed = await _observe(side)
-    observed = await _settle_key(side, observed, outcome)
-    observed = await _write_differences(side, observed, outcome)
-    side.memory.vault = observed
+    await side.is_held()
+    # Neither needs the other: a policy may name a key that is only just being made.
+    key, written = await asyncio.gather(
+        _settled_key(side, observed.key, outcome), _write_differences(side, observed, outcome)
+    )
+    if key is not None and written.key is not None:
+        key = replace(key, deletion_allowed=written.key.deletion_allowed)
+    side.memory.vault = replace(written, key=key)
     return outcome
 
 
@@ -100,22 +107,21 @@ async def _observe(side: VaultSide) -> VaultObserved:
     return VaultObserved(key, policy, auth_role, pki_role)
 
 
-async def _settle_key(side: VaultSide, observed: VaultObserved, outcome: VaultOutcome) -> VaultObserved:
-    """The key's verdict, after making it if it never was."""
-    key = observed.key
+async def _settled_key(side: VaultSide, key: KeyState | None, outcome: VaultOutcome) -> KeyState | None:
+    """The key with its verdict, after making it if it never was."""
     if key is None and may_create_key(side.workload):
         try:
             key = await side.vault.create_key(side.desired.name, key_type=side.desired.key_type)
         except errors.OperatorError as error:
             outcome.failures[C.KEY_READY] = vault_verdict(error)
-            return observed
+            return None
         outcome.wrote += 1
     outcome.key = key_verdict(side.workload, key)
     if key is not None and outcome.key.reason is not reasons.KEY_REPLACED:
         outcome.key_status = _key_status(side.workload, key)
     if outcome.key.status != "True":
         side.on_security(side.workload, outcome.key.reason, outcome.key.message)
-    return replace(observed, key=key)
+    return key
 
 
 async def _write_differences(

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zlib import crc32
@@ -162,10 +162,9 @@ class WorkloadController:
             now=side.now,
             on_drift=self.hooks.drift,
             on_security=self._tell_security,
+            is_held=self._hold(workload, item, side.kube),
         )
         try:
-            if not workload.has_finalizer:
-                await self._add_finalizer(item, side.kube)
             await self.secrets.open(side.kube)
             found.vault = await self._vault_objects(found.side, found.keys is not None)
         except errors.OperatorError as error:
@@ -203,6 +202,21 @@ class WorkloadController:
 
     def _has_vault_work(self, workload: Workload, memory: Memory) -> bool:
         return memory.vault_generation != workload.generation or memory.vault_verdict is None
+
+    def _hold(
+        self, workload: Workload, item: StoredWorkload, kube: ScopedKube
+    ) -> Callable[[], Awaitable[None]]:
+        """Put our finalizer on the CR while Vault is being read; the answer is awaited before the first write."""
+        if workload.has_finalizer:
+            return _is_held
+        adding = asyncio.create_task(self._add_finalizer(item, kube), name="finalizer")
+        # If the pass fails before it asks, nobody awaits the answer; the next pass looks again.
+        adding.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+        async def held() -> None:
+            await adding
+
+        return held
 
     async def _add_finalizer(self, item: StoredWorkload, kube: ScopedKube) -> None:
         """Seen on the CR before anything is made outside the cluster: from then on deletion waits for the revocation."""
@@ -281,6 +295,10 @@ class WorkloadController:
         self.hooks.gone(key)
         if key[0] not in self.workloads.namespaces() and self.secrets.is_open(key[0]):
             await self.secrets.close(ScopedKube(self.kube, key[0]))
+
+
+async def _is_held() -> None:
+    """The finalizer is there already."""
 
 
 def _is_allowed(step: Step, found: Found) -> bool:
