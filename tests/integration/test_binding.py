@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ FULL = {
         Toleration(key="team", operator="Equal", value="a"),
     ),
 }
-BINDINGS = {
+BINDINGS: dict[str, Json] = {
     "least": {},
     "full": FULL,
     "selected": {**FULL, "pod_labels": {"app": "llm"}},
@@ -96,19 +97,29 @@ def _installed(lab: Lab) -> None:
     install(lab)
 
 
+@dataclass(frozen=True)
+class Bound:
+    """A namespace with workload llm for each binding, made by the first test that asks for it."""
+
+    lab: Lab
+    _made: dict[str, tuple[str, BindingStatus]] = field(default_factory=dict)
+
+    def by(self, how: str) -> tuple[str, BindingStatus]:
+        if how not in self._made:
+            space = f"binding-{how}"
+            fields = BINDINGS[how]
+            selector = fields.get("pod_labels")
+            self.lab.create_namespace(space)
+            declare(self.lab, space, {"podSelector": {"matchLabels": selector}} if selector else None)
+            status = binding(namespace=space, **fields)
+            set_binding(self.lab, space, status)
+            self._made[how] = space, status
+        return self._made[how]
+
+
 @pytest.fixture(scope="module")
-def bound_namespaces(lab: Lab) -> dict[str, tuple[str, BindingStatus]]:
-    """A namespace with workload llm for each binding."""
-    made = {}
-    for key, fields in BINDINGS.items():
-        space = f"binding-{key}"
-        lab.create_namespace(space)
-        selector = fields.get("pod_labels")
-        declare(lab, space, {"podSelector": {"matchLabels": selector}} if selector else None)
-        status = binding(namespace=space, **fields)
-        set_binding(lab, space, status)
-        made[key] = (space, status)
-    return made
+def bound(lab: Lab) -> Bound:
+    return Bound(lab)
 
 
 def unbound(lab: Lab, manifest: Json) -> Json:
@@ -138,10 +149,8 @@ def _renamed(value: Any) -> Any:
 
 @pytest.mark.parametrize("how", BINDINGS)
 @pytest.mark.parametrize("which", _PODS)
-def test_the_policy_and_the_python_bind_alike(
-    lab: Lab, bound_namespaces: dict[str, tuple[str, BindingStatus]], which: str, how: str
-) -> None:
-    namespace, status = bound_namespaces[how]
+def test_the_policy_and_the_python_bind_alike(lab: Lab, bound: Bound, which: str, how: str) -> None:
+    namespace, status = bound.by(how)
     manifest = copy.deepcopy(_PODS[which])
     before = unbound(lab, manifest)
     operations = bind_pod(before, status)
