@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lab import Lab, Process
 
+from lab import Lab, Process
 from secureai_operator import names
-from secureai_operator.core.configured import vault_connections
 from secureai_operator.clients.vault_bootstrap import VaultAdministrator
 from secureai_operator.core.bootstrap import BootstrapSpec, bootstrap_items
+from secureai_operator.core.configured import vault_connections
 from secureai_operator.settings import Settings
 
 ROOT = Path(__file__).parent.parent

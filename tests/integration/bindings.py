@@ -59,7 +59,7 @@ def _is_seen(lab: Lab, namespace: str, status: BindingStatus, name: str) -> bool
         return False
     volumes = {volume["name"]: volume for volume in found.body["spec"]["volumes"]}
     (source,) = volumes["secureai-identity"]["projected"]["sources"]
+    token: dict[str, object] = source["serviceAccountToken"]
     return (
-        source["serviceAccountToken"]["audience"] == status.audience
-        and source["serviceAccountToken"]["expirationSeconds"] == status.token_expiration_seconds
+        token["audience"] == status.audience and token["expirationSeconds"] == status.token_expiration_seconds
     )

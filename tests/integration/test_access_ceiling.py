@@ -342,7 +342,7 @@ def test_rights_on_secrets_are_given_to_nobody_else(held: Held) -> None:
 
 
 _TOKEN = {"type": "kubernetes.io/service-account-token"}
-_NO_AUTOMOUNT = {"automountServiceAccountToken": False}
+_NO_AUTOMOUNT: dict[str, Any] = {"automountServiceAccountToken": False}
 _SELECTOR = {"podSelector": {"matchLabels": {"a": "b"}}, "policyTypes": ["Ingress"]}
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from lab import Lab
 from secureai_operator.api import crd
@@ -72,7 +73,7 @@ def test_a_rotation_policy_is_stored_with_all_its_defaults(lab: Lab, namespace: 
 
 def test_what_is_declared_in_a_list_is_stored_as_declared(lab: Lab, namespace: str) -> None:
     # Argo CD and kubectl compare lists as a whole: an item with a default more would differ for ever.
-    spec = {
+    spec: dict[str, dict[str, Any]] = {
         "keys": {"dataKeys": [{"name": "model"}]},
         "access": {
             "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}],
@@ -196,6 +197,11 @@ def test_kubectl_explain_tells_unit_default_and_example(lab: Lab) -> None:
     assert "Default: 24h. Example: 24h." in text
 
 
+def _example(info: FieldInfo) -> Any:
+    assert info.examples
+    return info.examples[0]
+
+
 def examples() -> list[Any]:
     """Each field of both specs with its own example."""
     found = []
@@ -203,7 +209,7 @@ def examples() -> list[Any]:
         model = SecureAIWorkloadSpec if kind is workload else KeyRotationPolicySpec
         for name, info in model.model_fields.items():
             field = info.alias or name
-            found.append(pytest.param(kind, base | {field: info.examples[0]}, id=f"{kind.__name__}.{field}"))
+            found.append(pytest.param(kind, base | {field: _example(info)}, id=f"{kind.__name__}.{field}"))
     return found
 
 

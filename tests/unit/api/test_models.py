@@ -67,8 +67,10 @@ def test_an_empty_spec_is_the_secure_one() -> None:
     assert spec.drift_policy is DriftPolicy.HEAL
     assert spec.deletion_policy is DeletionPolicy.RETAIN
     assert spec.confidential.mode is ConfidentialMode.PREFERRED
-    assert spec.access.rules == spec.access.role_refs == ()
-    assert spec.network.ingress == spec.network.egress == ()
+    assert not spec.access.rules
+    assert not spec.access.role_refs
+    assert not spec.network.ingress
+    assert not spec.network.egress
     assert not spec.network.kubernetes_api
     assert not spec.suspend
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -15,8 +16,13 @@ from secureai_operator.api.workload import SecureAIWorkloadSpec
 from secureai_operator.core.desired.placement import PRESETS
 
 
-def of(model: type[ApiModel], *, in_status: bool = False, **told: tuple[Rule, ...]) -> dict[str, Any]:
-    return structural(model, Place("spec", dict(told), in_status=in_status))["properties"]
+def of(
+    model: type[ApiModel], told: Mapping[str, tuple[Rule, ...]] | None = None, *, in_status: bool = False
+) -> dict[str, Any]:
+    properties: dict[str, Any] = structural(model, Place("spec", dict(told or {}), in_status=in_status))[
+        "properties"
+    ]
+    return properties
 
 
 class Inner(ApiModel):
@@ -62,9 +68,7 @@ def test_a_pattern_becomes_a_rule_with_the_words_of_its_type() -> None:
 
 def test_a_rule_that_covers_the_pattern_replaces_it() -> None:
     covering = Rule("self == 'a'", "must be a", covers_pattern=True)
-    assert of(Outer, **{"spec.maybe": (covering,)})["maybe"]["x-kubernetes-validations"] == [
-        covering.schema()
-    ]
+    assert of(Outer, {"spec.maybe": (covering,)})["maybe"]["x-kubernetes-validations"] == [covering.schema()]
 
 
 def test_the_keys_and_the_values_of_a_map_are_both_checked() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from secureai_operator import errors
-from secureai_operator.clients import _kube_auth
 from secureai_operator.clients._kube_auth import TokenFile, find_identity
 
 SENTINEL = "s3cr3t-sentinel"
@@ -75,7 +74,7 @@ async def test_a_token_is_read_again_after_a_while_and_after_a_refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(_kube_auth.time, "monotonic", lambda: now)
+    monkeypatch.setattr("secureai_operator.clients._kube_auth.time.monotonic", lambda: now)
     path = tmp_path / "token"
     path.write_text("one")
     credentials = TokenFile(path)

@@ -106,7 +106,8 @@ def test_failures_in_a_row_open_it_with_their_reason(clock: Clock) -> None:
         subject.failed("VaultTimeout")
     refusal = subject.refusal()
     assert refusal is not None
-    assert (refusal.reason, refusal.after) == ("VaultTimeout", pytest.approx(1.0))
+    assert refusal.reason == "VaultTimeout"
+    assert refusal.after == pytest.approx(1.0)
 
 
 def test_what_vault_says_itself_opens_it_at_once(clock: Clock) -> None:

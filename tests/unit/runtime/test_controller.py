@@ -89,7 +89,12 @@ async def test_a_pass_that_returns_seconds_comes_again_after_them() -> None:
 
 
 async def test_retry_comes_again_with_backoff_and_starts_over_after_a_success() -> None:
-    results: list[errors.Retry | None] = [errors.Retry("x", "x")] * 3 + [None, errors.Retry("x", "x"), None]
+    results: list[errors.Retry | None] = [
+        *[errors.Retry("x", "x")] * 3,
+        None,
+        errors.Retry("x", "x"),
+        None,
+    ]
 
     async def reconcile(_: str) -> None:
         if (error := results.pop(0)) is not None:

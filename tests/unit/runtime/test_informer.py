@@ -213,9 +213,10 @@ async def test_bookmarks_keep_a_quiet_watch_alive() -> None:
 
 
 async def test_what_was_missed_is_found_by_the_periodic_list() -> None:
+    bookmark = {"metadata": {"resourceVersion": "9"}, "kind": "BOOKMARK"}
     script = Script(
         [[[thing("ghost", 1, "x")]], [[]]],
-        [[50.0, {"metadata": {"resourceVersion": "9"}, "kind": "BOOKMARK"}] * 13 + [None]],
+        [[*[50.0, bookmark] * 13, None]],
     )
     told = await observed(script, 700)
     assert told == [(None, "x", False), ("x", None, False)]
