@@ -37,6 +37,8 @@ SILENT_SECONDS = 150.0
 """Longest silence of a watch; bookmarks come every minute."""
 STUCK_SECONDS = 60.0
 """Longest that urgent work may wait before the process counts as stuck."""
+KOPF_END_SECONDS = 1.0
+"""How long Kopf may take to close its watches at the end."""
 
 
 @dataclass(slots=True)
@@ -131,7 +133,7 @@ class App:
 
     async def _run_kopf(self, stop: asyncio.Event) -> None:
         use_webhook = self.parts.binding is BindingBackend.WEBHOOK
-        await kopf.operator(
+        tasks = await kopf.spawn_tasks(
             registry=handlers.registry(
                 self.parts.triggers.on_workload, self._bind_pod if use_webhook else None
             ),
@@ -142,6 +144,24 @@ class App:
             standalone=True,
             stop_flag=stop,
         )
+        # Kopf took the signals for itself; it would end first, and the workers and the Lease with it.
+        self.take_signals()
+        try:
+            # Not kopf.run_tasks: at its end it waits five seconds for every task of the process, ours too.
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            done, _ = await asyncio.wait(tasks, timeout=KOPF_END_SECONDS)
+        for task in done:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    def take_signals(self) -> None:
+        """SIGTERM and SIGINT end this process in order."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
 
     def _bind_pod(self, pod: Mapping[str, Any], namespace: str) -> list[dict[str, Any]]:
         return bind_operations(pod, namespace, self.parts.workloads)
@@ -202,9 +222,7 @@ async def main(settings: Settings, kubeconfig: str | None = None) -> int:
     if kubeconfig:
         os.environ["KUBECONFIG"] = kubeconfig  # Kopf has no other way to be told
     app = App(await assemble(settings, kubeconfig))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, app.stopping.set)
+    app.take_signals()
     try:
         await app.run()
     except* (LeadershipLostError, KopfEndedError) as group:
