@@ -216,7 +216,7 @@ async def test_what_was_missed_is_found_by_the_periodic_list() -> None:
     bookmark = {"metadata": {"resourceVersion": "9"}, "kind": "BOOKMARK"}
     script = Script(
         [[[thing("ghost", 1, "x")]], [[]]],
-        [[*[50.0, bookmark] * 13, None]],
+        [[*(step for _ in range(13) for step in (50.0, bookmark)), None]],
     )
     told = await observed(script, 700)
     assert told == [(None, "x", False), ("x", None, False)]
