@@ -31,7 +31,8 @@ _ORDER = {str(kind): place for place, kind in enumerate(ConditionType)}
 
 def rfc3339(moment: datetime) -> str:
     """The moment as Kubernetes writes it: UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime: it writes the year 1 of a strange certificate as `1`, which the API server refuses.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def merged(old: Sequence[Condition], new: Iterable[Condition]) -> tuple[Condition, ...]:

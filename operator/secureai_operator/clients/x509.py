@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -23,6 +23,20 @@ from secureai_operator.api.certificate import CertificateFacts
 
 MAX_PEM_BYTES = 64 * 1024
 """A chain is a few KiB; parsing more is work that somebody else chose for us (cert-manager CVE-2024-12401)."""
+MAX_KEY_BYTES = 1024
+"""A P-256 key is a quarter of this. Reading an RSA key tests its factors for being prime: one of 64 KiB takes minutes."""
+MAX_AUTHORITIES = 16
+"""A chain has a few; each costs a check of a signature."""
+
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What reading something that is no certificate, no key or a strange one raises."""
 
 _USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth", ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth"}
 
@@ -54,7 +68,7 @@ def ca_digest(ca_pem: bytes) -> str:
         return ""
     try:
         certificates = x509.load_pem_x509_certificates(ca_pem)
-    except ValueError:
+    except _UNREADABLE:
         return ""
     parts = sorted(certificate.fingerprint(hashes.SHA256()) for certificate in certificates)
     return blake2b(b"".join(parts), digest_size=16).hexdigest()
@@ -62,13 +76,19 @@ def ca_digest(ca_pem: bytes) -> str:
 
 def certificate_facts(certificate_pem: bytes, key_pem: bytes, ca_pem: bytes) -> CertificateFacts | None:
     """What the three parts of a TLS Secret say together; None if they are not a certificate, a key and a CA."""
-    if max(len(certificate_pem), len(key_pem), len(ca_pem)) > MAX_PEM_BYTES:
+    if max(len(certificate_pem), len(ca_pem)) > MAX_PEM_BYTES or len(key_pem) > MAX_KEY_BYTES:
         return None
     try:
-        leaf = x509.load_pem_x509_certificate(certificate_pem)
-        authorities = x509.load_pem_x509_certificates(ca_pem)
-        key = load_pem_private_key(key_pem, password=None)
-    except (ValueError, TypeError):
+        return _facts(certificate_pem, key_pem, ca_pem)
+    except _UNREADABLE:
+        return None
+
+
+def _facts(certificate_pem: bytes, key_pem: bytes, ca_pem: bytes) -> CertificateFacts | None:
+    leaf = x509.load_pem_x509_certificate(certificate_pem)
+    authorities = x509.load_pem_x509_certificates(ca_pem)
+    key = load_pem_private_key(key_pem, password=None)
+    if len(authorities) > MAX_AUTHORITIES:
         return None
     spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     fits = key.public_key().public_bytes(*spki) == leaf.public_key().public_bytes(*spki)
@@ -102,6 +122,6 @@ def _extended_usages(certificate: x509.Certificate) -> list[str]:
 def _is_issued_by(leaf: x509.Certificate, authority: x509.Certificate) -> bool:
     try:
         leaf.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
+    except (InvalidSignature, *_UNREADABLE):
         return False
     return True
