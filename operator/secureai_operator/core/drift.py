@@ -102,8 +102,9 @@ def foreign_entries(desired: Manifest, live: Manifest) -> Iterator[str]:
 
 
 def _part_digest(value: Any) -> bytes:
-    # An empty list, an empty map and an absent field mean the same to the API server.
-    text = json.dumps(value or None, sort_keys=True, separators=(",", ":"))
+    # An empty list, an empty map and an absent field mean the same to the API server; `false` and an absent field
+    # do not: a ServiceAccount without a word on automounting mounts a token.
+    text = json.dumps(None if value in ([], {}) else value, sort_keys=True, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
@@ -115,4 +116,5 @@ def _at(manifest: Manifest, path: str) -> Any:
     value: Any = manifest
     for step in path.split("."):
         value = value.get(step) if isinstance(value, Mapping) else None
-    return value
+    # A Secret that says it is not immutable is as good as one that does not say.
+    return None if path == "immutable" and value is False else value
