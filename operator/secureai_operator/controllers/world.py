@@ -34,6 +34,9 @@ CEILING_SECONDS = 30.0
 
 Rules = tuple[CeilingRule, ...]
 
+_NON_RESOURCE = ("nonResourceURLs",)
+"""Stands for the group of a rule about URLs: who binds a role must hold these rules too, whatever they grant there."""
+
 
 @dataclass(frozen=True, slots=True)
 class LivePod:
@@ -194,11 +197,10 @@ def _rules(role: Mapping[str, Any] | None) -> Rules | None:
         return None
     return tuple(
         CeilingRule(
-            frozenset(rule.get("apiGroups") or ()),
-            frozenset(rule.get("resources") or ()),
+            frozenset(rule.get("apiGroups") or (_NON_RESOURCE if "nonResourceURLs" in rule else ())),
+            frozenset(rule.get("resources") or rule.get("nonResourceURLs") or ()),
             frozenset(rule.get("resourceNames") or ()),
             frozenset(rule.get("verbs") or ()),
         )
         for rule in role.get("rules") or ()
-        if not rule.get("nonResourceURLs")
     )

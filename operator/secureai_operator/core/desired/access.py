@@ -42,7 +42,9 @@ def access_verdict(workload: Workload, facts: Facts) -> Verdict | None:
         beyond = _first_beyond(_as_ceiling_rule(rule), facts.ceiling)
         if beyond:
             return bad(
-                reasons.BEYOND_CEILING, f"{beyond} is beyond the platform's ceiling ({names.GRANT_CEILING})"
+                reasons.BEYOND_CEILING,
+                f"{beyond} is beyond the platform's ceiling ({names.GRANT_CEILING})",
+                terminal=True,
             )
     for reference in workload.spec.access.role_refs:
         rules = facts.referenced_roles.get((reference.kind.value, reference.name))
@@ -116,9 +118,11 @@ def _first_beyond(rule: CeilingRule, ceiling: Sequence[CeilingRule]) -> str:
 
 
 def _covers(held: CeilingRule, group: str, resource: str, name: str, verb: str) -> bool:
+    _, slash, part = resource.partition("/")
+    resources = {resource, "*", f"*/{part}"} if slash else {resource, "*"}
     return (
         bool({group, "*"} & held.api_groups)
-        and bool({resource, "*"} & held.resources)
+        and bool(resources & held.resources)
         and bool({verb, "*"} & held.verbs)
         and (not held.resource_names or name in held.resource_names)
     )
