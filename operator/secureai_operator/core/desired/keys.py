@@ -80,11 +80,18 @@ def key_verdict(workload: Workload, key: KeyState | None) -> Verdict:
 
 
 def _is_replaced(before: KeyStatus, key: KeyState) -> bool:
-    """A lower latest version, or a version 1 of another time, is another key (or an older Vault)."""
+    """A lower latest version, or no version of the recorded time where it should be listed, is another key.
+
+    Vault lists versions from the oldest that still decrypts: a recorded version older than all of them has retired,
+    and older ones than the recorded may come back.
+    """
     if key.latest_version < before.latest_version:
         return True
-    first = key.versions.get(1)
-    return first is not None and before.created_at is not None and first != _unix(before.created_at)
+    if before.created_at is None or not key.versions:
+        return False
+    recorded = _unix(before.created_at)
+    should_be_listed = 1 in key.versions or recorded > min(key.versions.values())
+    return should_be_listed and recorded not in key.versions.values()
 
 
 def _unix(timestamp: str) -> int:
