@@ -84,10 +84,16 @@ def placement(workload: Workload, facts: Facts) -> Placement:
         return Placement(_ANYWHERE, "", bad(reasons.PLACEMENT_OFF, "spec.confidential.mode is Off"))
     if not cluster.known:
         return Placement(_ANYWHERE, "", unknown(reasons.PROGRESSING, "the cluster's nodes are not known yet"))
-    wanted = _wanted(workload, cluster, placed=bool(facts.pods))
+    wanted = _wanted(workload, cluster, placed=bool(facts.pods) and _is_placed(workload))
     if not wanted.usable and confidential.mode is ConfidentialMode.PREFERRED:
         return Placement(_ANYWHERE, "", wanted.verdict)
     return wanted
+
+
+def _is_placed(workload: Workload) -> bool:
+    """Whether its pods were already sent to TDX nodes: then the keys in use are its own too."""
+    binding = workload.status.binding
+    return binding is not None and bool(binding.node_selector)
 
 
 def _wanted(workload: Workload, cluster: ClusterFacts, *, placed: bool) -> Placement:
@@ -104,7 +110,7 @@ def _wanted(workload: Workload, cluster: ClusterFacts, *, placed: bool) -> Place
             terminal=True,
         )
         return Placement(dict(preset.any_of[0]), "", verdict)
-    tdx_labels = next((labels for labels in preset.any_of if _nodes_with(cluster, labels)), preset.any_of[0])
+    tdx_labels = next((labels for labels in preset.any_of if _has_node(cluster, labels)), preset.any_of[0])
     runtime_class = confidential.runtime_class_name or (
         (preset.gpu_runtime_class or "") if gpu else preset.runtime_class
     )
@@ -119,7 +125,7 @@ def _wanted(workload: Workload, cluster: ClusterFacts, *, placed: bool) -> Place
 def _detected(cluster: ClusterFacts) -> Platform:
     """The first platform whose labels a node carries; bare metal if there is none, whose reasons then fit."""
     for platform in (Platform.BARE_METAL, Platform.GKE, Platform.AKS):
-        if any(_nodes_with(cluster, labels) for labels in PRESETS[platform].any_of):
+        if any(_has_node(cluster, labels) for labels in PRESETS[platform].any_of):
             return platform
     return Platform.BARE_METAL
 
@@ -150,12 +156,17 @@ def _keys_verdict(cluster: ClusterFacts, tdx_labels: Mapping[str, str]) -> Verdi
     return None
 
 
+def _has_node(cluster: ClusterFacts, labels: Mapping[str, str]) -> bool:
+    """Whether any node is of this kind. A cordoned one counts: its pods must not be taken for misplaced."""
+    return any(_carries(node, labels) for node in cluster.nodes)
+
+
 def _nodes_with(cluster: ClusterFacts, labels: Mapping[str, str]) -> list[NodeFacts]:
-    return [
-        node
-        for node in cluster.nodes
-        if node.schedulable and all(node.labels.get(key) == value for key, value in labels.items())
-    ]
+    return [node for node in cluster.nodes if node.schedulable and _carries(node, labels)]
+
+
+def _carries(node: NodeFacts, labels: Mapping[str, str]) -> bool:
+    return all(node.labels.get(key) == value for key, value in labels.items())
 
 
 def _text(labels: Mapping[str, str]) -> str:
