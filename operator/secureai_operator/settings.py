@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from secureai_operator import names
@@ -29,14 +31,33 @@ class Peer(_Settings):
     """Where a service of the platform is reached, for the egress rule of every workload."""
 
     cidr: str | None = None
-    namespace: str | None = None
+    namespace: Label | None = None
     pod_labels: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("cidr")
+    @classmethod
+    def _is_network(cls, cidr: str | None) -> str | None:
+        if cidr is not None:
+            try:
+                ip_network(cidr)
+            except ValueError:
+                raise ValueError("must be a network in CIDR notation, such as 10.20.0.0/16") from None
+        return cidr
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> Self:
+        # Anything else would open every workload to its whole namespace, or be refused by the API server.
+        if self.cidr is None and self.namespace is None:
+            raise ValueError("needs a cidr or a namespace")
+        if self.cidr is not None and (self.namespace is not None or self.pod_labels):
+            raise ValueError("a cidr stands alone, without namespace and podLabels")
+        return self
 
 
 class VaultConnectionSettings(_Settings):
     """One Vault, as the platform team names it; workloads refer to it by name only."""
 
-    address: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+$", max_length=253)]
+    address: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+$", max_length=253)]
     ca_file: Path | None = None
     vault_namespace: str | None = None
     transit_mount: Mount = "saw-transit"
@@ -53,6 +74,20 @@ class VaultConnectionSettings(_Settings):
     burst: int = Field(default=400, ge=1)
     peers: tuple[Peer, ...] = ()
     port: int = Field(default=8200, ge=1, le=65535)
+
+    @model_validator(mode="after")
+    def _is_encrypted(self) -> Self:
+        url = urlsplit(self.address)
+        if url.scheme == "http" and not self.allow_insecure_http and not _is_loopback(url.hostname or ""):
+            raise ValueError("address must begin with https://: tokens and keys cross the network")
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class BindingBackend(StrEnum):
