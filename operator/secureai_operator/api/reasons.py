@@ -297,7 +297,7 @@ KEY_EXPOSED = _reason(
 )
 KEY_CONFIGURATION_DRIFT = _reason(
     "KeyConfigurationDrift",
-    (C.KEY_READY,),
+    (C.KEY_READY, C.READY),
     _S,
     "A setting of the key that cannot be changed differs from the spec.",
     "The key was made by somebody else, with another type or derivation, before the workload.",
@@ -313,7 +313,7 @@ KEY_TYPE_CANNOT_WRAP = _reason(
 )
 DATA_KEY_LOST = _reason(
     "DataKeyLost",
-    (C.KEY_READY,),
+    (C.KEY_READY, C.READY),
     _S,
     "A wrapped data key is gone from the Secret and from the status.",
     "Both were removed or overwritten.",
@@ -381,7 +381,7 @@ BEYOND_CEILING = _reason(
 )
 ROLE_NOT_FOUND = _reason(
     "RoleNotFound",
-    (C.ACCESS_GRANTED,),
+    (C.ACCESS_GRANTED, C.READY),
     _E,
     "A role named in roleRefs does not exist.",
     "A typing error, or it was deleted.",

@@ -10,17 +10,10 @@ from secureai_operator.api import reasons
 from secureai_operator.api.certificate import CertificateFacts
 from secureai_operator.api.conditions import ConditionType as C
 from secureai_operator.api.conditions import condition, rfc3339
-from secureai_operator.api.reasons import REASONS, Reason
+from secureai_operator.api.reasons import REASONS
 from secureai_operator.api.vault_types import VaultHealth, VaultStatus
-from secureai_operator.api.workload import CertificateDelivery, Enforcement, SecureAIWorkloadSpec
-from secureai_operator.api.workload_status import (
-    BindingStatus,
-    CertificateStatus,
-    DriftStatus,
-    PodsStatus,
-    SecureAIWorkloadStatus,
-)
-from secureai_operator.api.workload_status import VaultStatus as VaultPlace
+from secureai_operator.api.workload import CertificateDelivery, Enforcement
+from secureai_operator.api.workload_status import DriftStatus
 from secureai_operator.controllers.kubernetes_side import Outcome
 from secureai_operator.controllers.vault_side import (
     VaultOutcome,
@@ -28,16 +21,12 @@ from secureai_operator.controllers.vault_side import (
     data_key_verdict,
     vault_verdict,
 )
-from secureai_operator.controllers.workloads import StoredWorkload, as_status
-from secureai_operator.core.desired.binding_status import desired_binding
-from secureai_operator.core.desired.certificate import is_expired
+from secureai_operator.core.desired.certificate import has_declared_names, has_declared_usages, is_expired
 from secureai_operator.core.desired.placement import Placement
 from secureai_operator.core.desired.vault import foreign_dns_names
 from secureai_operator.core.facts import Connection, Facts, PodFacts, Workload
-from secureai_operator.core.status import Assessment, conditions
+from secureai_operator.core.status import Assessment
 from secureai_operator.core.verdict import Verdict, bad, good, unknown
-
-_UNBOUND_NAMES_MAX = 10
 
 
 @dataclass(slots=True)
@@ -87,6 +76,11 @@ class Found:
             or self.secrets.drift
             or (self.vault.drift if self.vault is not None else None)
         )
+
+    @property
+    def reported(self) -> set[tuple[str, str, str]]:
+        """The drift of Kubernetes objects that stands."""
+        return self.kubernetes.reported | self.secrets.reported
 
     @property
     def contended(self) -> str:
@@ -164,9 +158,15 @@ def _not_configured(workload: Workload, found: Found) -> Verdict:
     )
 
 
+def _refused(found: Found) -> Verdict | None:
+    """Nothing is made in Vault for a spec whose keys cannot be made."""
+    return None if found.keys is None else bad(reasons.WAITING, "waits for KeyReady")
+
+
 def _identity(workload: Workload, found: Found) -> Verdict:
     return (
         found.kubernetes.failures.get(C.IDENTITY_READY)
+        or _refused(found)
         or _vault_problem(workload, found, C.IDENTITY_READY)
         or good(reasons.IDENTITY_ESTABLISHED)
     )
@@ -197,17 +197,27 @@ def _certificate(workload: Workload, found: Found, facts: Facts | None) -> Verdi
             terminal=True,
         )
     certificate = found.certificate
-    now = facts.now if facts and facts.now else datetime.now(UTC)
-    if certificate is not None and is_expired(certificate, now):
+    now = facts.now if facts else None
+    if certificate is not None and now is not None and is_expired(certificate, now):
         return bad(reasons.CERTIFICATE_EXPIRED, "the certificate has expired and could not be renewed yet")
     failure = found.certificate_failure or found.secrets.failures.get(C.CERTIFICATE_READY)
-    if certificate is not None and certificate.intact:
+    if certificate is not None and _is_as_declared(workload, certificate):
         pending = "; its renewal is being tried again" if failure else ""
         return good(reasons.CERTIFICATE_ISSUED, f"valid until {_stamp(certificate.not_after)}{pending}")
     return (
-        _vault_problem(workload, found, C.CERTIFICATE_READY)
+        _refused(found)
+        or _vault_problem(workload, found, C.CERTIFICATE_READY)
         or failure
         or unknown(reasons.PROGRESSING, "the certificate is not known yet")
+    )
+
+
+def _is_as_declared(workload: Workload, certificate: CertificateFacts) -> bool:
+    """Whether it can stand until its renewal: one for other names or uses is no certificate for this spec."""
+    return (
+        certificate.intact
+        and has_declared_names(workload, certificate)
+        and has_declared_usages(workload, certificate)
     )
 
 
@@ -255,7 +265,7 @@ def _vault(found: Found) -> Verdict:
         return bad(reason, f"{reason.meaning} The last good state stays.")
     if isinstance(found.vault_error, errors.VaultUnavailable | errors.VaultDenied):
         return vault_verdict(found.vault_error)
-    if found.vault is None and found.vault_error is None:
+    if found.vault is None and (health is None or not health.usable):
         return unknown(reasons.PROGRESSING, "Vault was not asked yet")
     return good(reasons.VAULT_HEALTHY, f"connection {found.connection.name}")
 
@@ -263,7 +273,7 @@ def _vault(found: Found) -> Verdict:
 def _drift(workload: Workload, found: Found) -> Verdict:
     if found.contended:
         return Verdict("True", reasons.DRIFT_CONTENDED, f"{found.contended} is being changed again and again")
-    drift = found.drift
+    drift = found.drift or _standing(workload, found)
     if drift is not None and drift.action == "Reported":
         return Verdict("True", reasons.DRIFT_REPORTED, _drift_text(drift))
     last = drift or workload.status.last_drift
@@ -272,120 +282,15 @@ def _drift(workload: Workload, found: Found) -> Verdict:
     return bad(reasons.NO_DRIFT)
 
 
+def _standing(workload: Workload, found: Found) -> DriftStatus | None:
+    """Drift in Vault that was reported last and cannot be looked at now."""
+    last, before = workload.status.last_drift, condition(workload.status.conditions, C.DRIFT_DETECTED)
+    stands = last is not None and last.action == "Reported" and last.kind.startswith("Vault")
+    return last if stands and found.vault is None and before is not None and before.status == "True" else None
+
+
 def _drift_text(drift: DriftStatus) -> str:
     return f"{drift.kind} {drift.name}: {drift.field or 'deleted'}"
-
-
-# Status ------------------------------------------------------------------------------------------------------
-
-
-def next_status(
-    workload: Workload, found: Found, facts: Facts | None, assessment: Assessment, now: datetime
-) -> SecureAIWorkloadStatus:
-    """The status after the pass; equal to the one before if nothing is new."""
-    before = workload.status
-    fields: dict[str, object] = {
-        "observed_generation": workload.generation,
-        "conditions": conditions(workload, assessment, now),
-        "resync": workload.resync,
-        "last_drift": _last_drift(before.last_drift, found.drift),
-    }
-    if found.suspended or found.terminating:
-        return before.model_copy(update=fields)
-    if found.vault is not None and found.connection is not None and found.side is not None:
-        fields["key"] = found.vault.key_status
-        fields["data_keys"] = found.vault.data_keys
-        fields["vault"] = VaultPlace(
-            connection=found.connection.name,
-            name=found.side.desired.name,
-            transit_mount=found.connection.transit_mount,
-            pki_mount=found.connection.pki_mount,
-            auth_mount=found.connection.auth_mount,
-        )
-    if found.vault is not None:
-        fields["certificate"] = _certificate_status(found)
-    if facts is not None:
-        fields["binding"] = _binding(workload, found, facts, assessment)
-        fields["pods"] = _pods_status(facts.pods)
-    return before.model_copy(update=fields)
-
-
-def _last_drift(before: DriftStatus | None, new: DriftStatus | None) -> DriftStatus | None:
-    """A drift that stands under driftPolicy Warn is not told anew with every look."""
-    if new is None:
-        return before
-    if (
-        before is not None
-        and new.action == "Reported"
-        and before.model_copy(update={"time": new.time}) == new
-    ):
-        return before
-    return new
-
-
-def _certificate_status(found: Found) -> CertificateStatus | None:
-    certificate = found.certificate
-    if certificate is None:
-        return None
-    return CertificateStatus(
-        serial=certificate.serial,
-        not_after=_stamp(certificate.not_after),
-        renewal_time=_stamp(found.renew_at) if found.renew_at else None,
-    )
-
-
-_NEEDED_TO_START = (C.IDENTITY_READY, C.KEY_READY, C.CERTIFICATE_READY, C.ACCESS_GRANTED, C.NETWORK_ISOLATED)
-
-
-def _binding(workload: Workload, found: Found, facts: Facts, assessment: Assessment) -> BindingStatus | None:
-    if found.place is None or found.claimed is not None:
-        return None
-    concerns = assessment.concerns
-    ready = all(
-        concerns[kind].status == "True"
-        # An exposed key still works: stopping what runs would add an outage to a leak.
-        or concerns[kind].reason in (reasons.KEY_EXPOSED, reasons.AUDIT_ONLY)
-        for kind in _NEEDED_TO_START
-    )
-    data_keys = found.vault.data_keys if found.vault is not None else workload.status.data_keys
-    return desired_binding(
-        workload,
-        facts.config,
-        found.place,
-        ready=ready,
-        keys=bool(data_keys),
-        certificate=workload.spec.certificate.delivery is not CertificateDelivery.NONE,
-    )
-
-
-def _pods_status(pods: tuple[PodFacts, ...]) -> PodsStatus:
-    unbound = sorted(pod.name for pod in pods if pod.problem)
-    return PodsStatus(
-        bound=len(pods) - len(unbound),
-        unbound=len(unbound),
-        unbound_names=tuple(unbound[:_UNBOUND_NAMES_MAX]),
-        quarantined=sum(1 for pod in pods if pod.quarantined),
-    )
-
-
-def failed_status(
-    item: StoredWorkload, reason: Reason, message: str, now: datetime
-) -> tuple[Workload, SecureAIWorkloadStatus]:
-    """The workload and its status when nothing could even be looked at."""
-    workload = Workload(
-        namespace=item.namespace,
-        name=item.name,
-        uid=item.uid,
-        generation=item.generation,
-        spec=SecureAIWorkloadSpec(),
-        status=as_status(item),
-    )
-    verdict = bad(reason, message, terminal=True)
-    concerns: dict[C, Verdict] = {
-        kind: verdict for kind in C if kind not in (C.READY, C.RECONCILING, C.STALLED)
-    }
-    assessment = Assessment(concerns, vault=unknown(reasons.PROGRESSING), drift=bad(reasons.NO_DRIFT))
-    return workload, next_status(workload, Found(), None, assessment, now)
 
 
 def _stamp(unix: float) -> str:

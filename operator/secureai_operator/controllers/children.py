@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from secureai_operator import names
@@ -46,40 +48,68 @@ def as_child(raw: Mapping[str, Any]) -> Child:
     )
 
 
-class Children:
-    """All owned objects, by owner. What we wrote ourselves is known before the watch tells of it."""
+@dataclass(frozen=True, slots=True)
+class _Echo:
+    """What our own write left: the object, or that we deleted the one of this uid."""
 
-    def __init__(self) -> None:
+    child: Child
+    deleted: bool
+    until: float
+
+
+class Children:
+    """All owned objects, by owner. What we wrote ourselves is known before the watch tells of it.
+
+    The watch may also be faster than the API server's answer to our write: what it told last counts, whichever comes first.
+    Everything remembered besides the informers' stores is forgotten after `_ECHO_SECONDS`.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
         self._informers: list[Informer[Child]] = []
         self._secrets: InformerSet[Child] | None = None
-        self._echoes: dict[str, dict[Place, tuple[Child | None, float]]] = {}
+        self._echoes: dict[str, dict[Place, _Echo]] = {}
+        self._gone: dict[str, float] = {}
+        """When to forget the uid of an object that the watch said is gone."""
+        self._due: deque[tuple[float, str, Place]] = deque()
+        """Echoes in the order in which they end."""
 
     def follow(self, informers: list[Informer[Child]], secrets: InformerSet[Child]) -> None:
         self._informers = informers
         self._secrets = secrets
 
-    def owned(self, owner_uid: str) -> dict[Place, Child]:
-        """The workload's objects by (kind, name)."""
+    def owned(self, namespace: str, owner_uid: str) -> dict[Place, Child]:
+        """The objects of the namespace's workload by (kind, name)."""
         sources = [informer.store.owned(owner_uid) for informer in self._informers]
         if self._secrets is not None:
-            sources.append(self._secrets.owned(owner_uid))
+            sources.append(self._secrets.owned_in(namespace, owner_uid))
         found = {(child.kind, child.name): child for source in sources for child in source.values()}
-        for place, child in self._live_echoes(owner_uid):
-            if child is None:
-                found.pop(place, None)
-            else:
-                found[place] = child
+        for place, echo in self._live_echoes(owner_uid):
+            seen = found.get(place)
+            if echo.deleted:
+                if seen is not None and seen.uid == echo.child.uid:
+                    del found[place]
+            elif seen is None or not _is_later(seen, echo.child):
+                found[place] = echo.child
         return found
 
     def wrote(self, raw: Mapping[str, Any]) -> Child:
         """Remember what the API server answered to our write."""
         child = as_child(raw)
-        self._remember(child, child)
+        self._forget_old()
+        if child.uid not in self._gone:
+            self._remember(child, deleted=False)
         return child
 
     def deleted(self, child: Child) -> None:
         """Remember that we deleted it."""
-        self._remember(child, None)
+        self._forget_old()
+        if child.uid not in self._gone:
+            self._remember(child, deleted=True)
+
+    def exists(self, uid: str) -> None:
+        """A read found an object that the watch may have called gone: it only lost the label that we watch by."""
+        self._gone.pop(uid, None)
 
     def forget(self, owner_uid: str) -> None:
         """The workload is gone."""
@@ -90,44 +120,69 @@ class Children:
         seen = new or old
         if seen is None:
             return False
+        self._forget_old()
+        if old is not None and (new is None or new.uid != old.uid):
+            # Taken out first: the dictionary is in the order of the times.
+            self._gone.pop(old.uid, None)
+            self._gone[old.uid] = self._now() + _ECHO_SECONDS
         place = (seen.kind, seen.name)
         owner = old.owner_uid if old is not None and old.owner_uid else seen.owner_uid
-        echoes = self._echoes.get(owner, {})
-        echo = echoes.get(place)
+        echo = self._echoes.get(owner, {}).get(place)
         if echo is None:
             return True
-        news, over = _is_news(echo[0], old, new)
+        news, over = _is_news(echo, old, new)
         if over:
-            del echoes[place]
-            if not echoes:
-                del self._echoes[owner]
+            self._drop(owner, place)
         return news
 
-    def _remember(self, child: Child, state: Child | None) -> None:
-        until = time.monotonic() + _ECHO_SECONDS
-        self._echoes.setdefault(child.owner_uid, {})[child.kind, child.name] = (state, until)
+    def _remember(self, child: Child, *, deleted: bool) -> None:
+        place = (child.kind, child.name)
+        until = self._now() + _ECHO_SECONDS
+        self._echoes.setdefault(child.owner_uid, {})[place] = _Echo(child, deleted, until)
+        self._due.append((until, child.owner_uid, place))
 
-    def _live_echoes(self, owner_uid: str) -> list[tuple[Place, Child | None]]:
-        echoes = self._echoes.get(owner_uid)
+    def _live_echoes(self, owner_uid: str) -> list[tuple[Place, _Echo]]:
+        self._forget_old()
+        return list(self._echoes.get(owner_uid, {}).items())
+
+    def _drop(self, owner_uid: str, place: Place) -> None:
+        echoes = self._echoes[owner_uid]
+        del echoes[place]
         if not echoes:
-            return []
-        now = time.monotonic()
-        for place in [place for place, (_, until) in echoes.items() if now > until]:
-            del echoes[place]
-        return [(place, child) for place, (child, _) in echoes.items()]
+            del self._echoes[owner_uid]
+
+    def _forget_old(self) -> None:
+        """Drop what is too old; what is written or seen costs one look later, whoever it belonged to."""
+        now = self._now()
+        while self._due and self._due[0][0] <= now:
+            _, owner, place = self._due.popleft()
+            echo = self._echoes.get(owner, {}).get(place)
+            if echo is not None and echo.until <= now:
+                self._drop(owner, place)
+        while self._gone and self._gone[first := next(iter(self._gone))] <= now:
+            del self._gone[first]
 
 
-def _is_news(ours: Child | None, old: Child | None, new: Child | None) -> tuple[bool, bool]:
-    """(whether the change is somebody else's, whether our write has now been seen), `ours` being what we left."""
+def _is_news(echo: _Echo, old: Child | None, new: Child | None) -> tuple[bool, bool]:
+    """(whether the change is somebody else's, whether our write has now been seen)."""
+    ours = echo.child
+    if echo.deleted:
+        # The object that we deleted may still be told of; another one is news.
+        seen = new or old
+        is_late = seen is not None and seen.uid == ours.uid
+        return not is_late, new is None or not is_late
     if new is None:
-        return ours is not None, True
-    if ours is None:
-        # We deleted it: the same object may still be told of, another one is new.
-        is_late = old is not None and new.uid == old.uid
-        return not is_late, not is_late
+        # Made anew by us after a deletion: the watch may still tell of the one before.
+        is_ours = old is not None and old.uid == ours.uid
+        return is_ours, is_ours
     if _version(new) < _version(ours):
         return False, False
-    return _version(new) > _version(ours) and new.digest != ours.digest, True
+    return _is_later(new, ours) and (new.digest != ours.digest or new.uid != ours.uid), True
+
+
+def _is_later(child: Child, other: Child) -> bool:
+    """Whether the watch's `child` is what became of `other`, or what came after it."""
+    return _version(child) > _version(other)
 
 
 def _version(child: Child) -> int:

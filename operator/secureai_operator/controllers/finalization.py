@@ -61,9 +61,13 @@ class Finalization:
                 return self._again(key, error)
             await self._report_orphan(workload)
         await self._remove_finalizer(item, kube)
+        self.forget(key)
+        return None
+
+    def forget(self, key: Key) -> None:
+        """The CR is gone, whoever let it go: another one of the same name waits its own time."""
         self._attempts.pop(key, None)
         self._since.pop(key, None)
-        return None
 
     async def _revoke(self, workload: Workload, kube: ScopedKube, vault: VaultApi | None) -> None:
         """Everything in Vault that grants access, then the key as the policies say."""

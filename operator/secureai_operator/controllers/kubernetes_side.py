@@ -47,6 +47,8 @@ class Outcome:
     drift: DriftStatus | None = None
     contended: str = ""
     """Kind and name of an object that something else keeps changing."""
+    reported: set[tuple[str, str, str]] = field(default_factory=set)
+    """Kind, name and field of the drift that stands."""
     retry_after: float = 0.0
     wrote: int = 0
 
@@ -128,6 +130,7 @@ def _may_heal(side: Side, drift: DriftStatus, place: Place, outcome: Outcome) ->
     if side.workload.spec.drift_policy is DriftPolicy.WARN:
         reported = drift.model_copy(update={"action": "Reported"})
         outcome.drift = reported
+        outcome.reported.add((*place, drift.field))
         if (*place, drift.field) not in side.memory.reported:
             side.memory.reported.add((*place, drift.field))
             side.on_drift(side.workload, reported)
@@ -185,6 +188,7 @@ async def _take_back(side: Side, item: DesiredObject) -> dict[str, object]:
             reasons.NAME_CONFLICT.name,
             f"{item.resource.kind} {item.name} exists and is not this workload's; delete or rename it",
         )
+    side.children.exists(str(live["metadata"]["uid"]))
     if item.resource is SECRETS:
         return await _overwrite_secret(side, item, live)
     metadata = {**item.manifest["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}

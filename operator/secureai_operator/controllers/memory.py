@@ -34,8 +34,10 @@ class Memory:
     seen_status: SecureAIWorkloadStatus | None = None
     """What the CR says; somebody else may have changed it."""
     failures: int = 0
-    drift: DriftStatus | None = None
+    vault_drift: DriftStatus | None = None
+    """Drift in Vault that stands under driftPolicy Warn, as the last look found it."""
     reported: set[tuple[str, str, str]] = field(default_factory=set)
+    """Kind, name and field of the drift that stands, so that each is told once."""
     heals: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     """Reasons of the security events that stand, so that each is told once."""
@@ -68,8 +70,8 @@ class Memories:
             memory = self._by_key[key] = Memory(uid)
         return memory
 
-    def forget(self, key: Key) -> None:
-        self._by_key.pop(key, None)
+    def forget(self, key: Key) -> Memory | None:
+        return self._by_key.pop(key, None)
 
     def __len__(self) -> int:
         return len(self._by_key)

@@ -58,9 +58,8 @@ async def converge_secrets(
 ) -> None:
     """Bring both Secrets to what they must be, and leave in `found` what is known of the certificate."""
     workload = side.workload
-    live = {
-        place: child for place, child in side.children.owned(workload.uid).items() if place[0] == "Secret"
-    }
+    owned = side.children.owned(workload.namespace, workload.uid)
+    live = {place: child for place, child in owned.items() if place[0] == "Secret"}
     tls_place = ("Secret", names.tls_secret(workload.name))
     tls = live.pop(tls_place, None)
     steps = _keys_steps(workload, found, live)
@@ -70,7 +69,7 @@ async def converge_secrets(
     else:
         steps += await _certificate_steps(side, vault, found, chains, tls, spread)
     found.secrets = await kubernetes_side.execute(side, steps)
-    after = side.children.owned(workload.uid).get(tls_place)
+    after = side.children.owned(workload.namespace, workload.uid).get(tls_place)
     found.certificate = after.certificate if after is not None else None
     if found.certificate is not None:
         found.renew_at = renewal_time(found.certificate, spread)
@@ -86,8 +85,11 @@ async def _certificate_steps(  # noqa: PLR0917 - the pass's own context
     side: Side, vault: VaultSide, found: Found, chains: CaChains, live: Child | None, spread: float
 ) -> list[Step]:
     workload = side.workload
-    if foreign_dns_names(workload) or (
-        found.vault and ConditionType.CERTIFICATE_READY in found.vault.failures
+    # Without its PKI role, which spec.keys keeps from being made, there is nobody to sign.
+    if (
+        found.keys is not None
+        or foreign_dns_names(workload)
+        or (found.vault and ConditionType.CERTIFICATE_READY in found.vault.failures)
     ):
         return []
     try:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from secureai_operator import errors, names
 from secureai_operator.api import reasons
 from secureai_operator.api.conditions import ConditionType as C
-from secureai_operator.api.conditions import rfc3339
+from secureai_operator.api.conditions import condition, rfc3339
 from secureai_operator.api.reasons import REASONS, Reason
 from secureai_operator.api.resources import SECRETS
 from secureai_operator.api.vault_types import KeyState, SignedCertificate
@@ -70,6 +70,8 @@ class VaultOutcome:
     data_keys: tuple[DataKeyStatus, ...] = ()
     failures: dict[C, Verdict] = field(default_factory=dict)
     drift: DriftStatus | None = None
+    reported: set[tuple[str, str, str]] = field(default_factory=set)
+    """Kind, name and field of the drift that stands."""
     wrote: int = 0
 
 
@@ -90,6 +92,12 @@ async def converge(side: VaultSide, *, look: bool) -> VaultOutcome:
     if key is not None and written.key is not None:
         key = replace(key, deletion_allowed=written.key.deletion_allowed)
     side.memory.vault = replace(written, key=key)
+    side.memory.vault_drift = outcome.drift if outcome.reported else None
+    side.memory.reported = {
+        entry
+        for entry in side.memory.reported
+        if not entry[0].startswith("Vault") or entry in outcome.reported
+    }
     return outcome
 
 
@@ -130,10 +138,9 @@ async def _write_differences(
     differences = list(vault_differences(side.desired, observed))
     if not differences:
         return observed
-    known_before = side.memory.vault is not None or _is_settled(side.workload)
     writes = []
     for difference in differences:
-        drift = _drift(side, difference) if known_before and _is_foreign(side, difference) else None
+        drift = _drift(side, difference) if _is_foreign(side, difference) else None
         if drift is not None and side.workload.spec.drift_policy is DriftPolicy.WARN:
             _report(side, drift, outcome)
             continue
@@ -157,7 +164,7 @@ async def _write(
     if side.desired.pki_role is not None:
         pki_role = side.desired.pki_role
         writers["VaultPkiRole"] = lambda: side.vault.write_pki_role(name, pki_role)
-    concern = C.CERTIFICATE_READY if difference.kind == "VaultPkiRole" else C.IDENTITY_READY
+    concern = _concern(difference)
     try:
         await writers[difference.kind]()
     except errors.OperatorError as error:
@@ -185,13 +192,24 @@ def _as_written(desired: DesiredVault, observed: VaultObserved, kind: str) -> Va
     return replace(observed, key=None if key is None else replace(key, deletion_allowed=False))
 
 
-def _is_settled(workload: Workload) -> bool:
-    return workload.status.vault is not None and workload.status.observed_generation == workload.generation
+def _concern(difference: VaultDifference) -> C:
+    return C.CERTIFICATE_READY if difference.kind == "VaultPkiRole" else C.IDENTITY_READY
 
 
 def _is_foreign(side: VaultSide, difference: VaultDifference) -> bool:
-    """Whether somebody else made the difference; a spec that changed since the last look makes its own."""
-    return difference.kind == "VaultKey" or side.memory.vault_generation in (-1, side.workload.generation)
+    """Whether somebody else made the difference: only what was once whole for this spec can have been changed.
+
+    A spec that changed makes its own differences, and so does a write that failed before.
+    """
+    whole_for, workload = side.memory.vault_generation, side.workload
+    if difference.kind == "VaultKey":
+        # No spec asks for what is wrong with it.
+        return whole_for != -1 or workload.status.vault is not None
+    if whole_for != -1:
+        return whole_for == workload.generation
+    # The first look of this process: status tells how the last one left it.
+    made = condition(workload.status.conditions, _concern(difference))
+    return made is not None and made.status == "True" and made.observed_generation == workload.generation
 
 
 def _drift(side: VaultSide, difference: VaultDifference) -> DriftStatus:
@@ -208,6 +226,7 @@ def _report(side: VaultSide, drift: DriftStatus, outcome: VaultOutcome) -> None:
     reported = drift.model_copy(update={"action": "Reported"})
     outcome.drift = reported
     place = (drift.kind, drift.name, drift.field)
+    outcome.reported.add(place)
     if place not in side.memory.reported:
         side.memory.reported.add(place)
         side.on_drift(side.workload, reported)

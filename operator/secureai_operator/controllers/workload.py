@@ -21,7 +21,7 @@ from secureai_operator.api.workload_status import SecureAIWorkloadStatus
 from secureai_operator.clients.kube import KubeApi, ScopedKube
 from secureai_operator.clients.vault_api import VaultApi
 from secureai_operator.controllers import kubernetes_side, vault_side
-from secureai_operator.controllers.assessment import Found, assess, failed_status, next_status
+from secureai_operator.controllers.assessment import Found, assess
 from secureai_operator.controllers.children import Children
 from secureai_operator.controllers.finalization import Finalization
 from secureai_operator.controllers.hooks import Hooks
@@ -30,6 +30,7 @@ from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
 from secureai_operator.controllers.pods import Pods
 from secureai_operator.controllers.secrets_side import CaChains, converge_secrets
 from secureai_operator.controllers.vault_side import VaultOutcome, VaultSide
+from secureai_operator.controllers.workload_status import failed_status, next_status
 from secureai_operator.controllers.workloads import Key, StoredWorkload, Workloads, as_workload
 from secureai_operator.controllers.world import World
 from secureai_operator.core.desired import desired_objects
@@ -47,6 +48,10 @@ RETRY_CAP = 30.0
 """Longest pause in seconds between attempts at something that failed."""
 UNBOUND_SECONDS = 5.0
 """How often to look at pods that escaped the binding, and to evict one."""
+
+
+UNTOLD_SECONDS = 30.0
+"""How often to look again at what nobody tells of: roles, the ceiling, TDX keys in use, a rival that left."""
 
 
 @dataclass(slots=True)
@@ -125,8 +130,9 @@ class WorkloadController:
             group.create_task(self._kubernetes(side, facts, found), name="kubernetes")
             group.create_task(self._vault(side, item, found), name="vault")
         await self._write_status(workload, kube, found, facts)
-        if not found.has_failed:
-            memory.vault_generation = workload.generation
+        memory.reported = {
+            entry for entry in memory.reported if entry[0].startswith("Vault") or entry in found.reported
+        }
         more = await self.pods.replace_unbound(workload, facts.pods, kube)
         return self._next_look(memory, found, facts, more_pods=more)
 
@@ -136,7 +142,7 @@ class WorkloadController:
         # Secrets have a plan of their own, once Vault has spoken.
         live = {
             place: child
-            for place, child in self.children.owned(side.workload.uid).items()
+            for place, child in self.children.owned(side.workload.namespace, side.workload.uid).items()
             if place[0] != "Secret"
         }
         steps = plan(desired_objects(side.workload, facts), live)
@@ -176,7 +182,10 @@ class WorkloadController:
     async def _vault_objects(self, side: VaultSide, is_refused: bool) -> VaultOutcome:
         workload, memory = side.workload, side.memory
         kept = VaultOutcome(
-            key=memory.vault_verdict, key_status=workload.status.key, data_keys=workload.status.data_keys
+            key=memory.vault_verdict,
+            key_status=workload.status.key,
+            data_keys=workload.status.data_keys,
+            drift=memory.vault_drift,
         )
         if is_refused:
             return kept
@@ -188,6 +197,8 @@ class WorkloadController:
         memory.vault_verdict = outcome.key
         if outcome.key is not None and outcome.key.status == "True":
             memory.told.clear()
+        if not outcome.failures:
+            memory.vault_generation = workload.generation
         if due and not outcome.failures:
             memory.vault_due = vault_side.next_look(self.vault_probe_seconds, _spread(workload.uid))
         return outcome
@@ -286,11 +297,17 @@ class WorkloadController:
             waits.append(found.retry_after)
         if more_pods or any(pod.problem for pod in facts.pods):
             waits.append(UNBOUND_SECONDS)
+        exhausted = found.place is not None and found.place.verdict.reason is reasons.KEYS_EXHAUSTED
+        if found.access or found.claimed or exhausted:
+            waits.append(UNTOLD_SECONDS)
         return min(waits)
 
     async def _forget(self, key: Key) -> None:
         """The CR is gone: drop what is known of it, and the right on the namespace's Secrets with the last one."""
-        self.memories.forget(key)
+        memory = self.memories.forget(key)
+        if memory is not None:
+            self.children.forget(memory.uid)
+        self.finalization.forget(key)
         self.pods.forget(key)
         self.hooks.gone(key)
         if key[0] not in self.workloads.namespaces() and self.secrets.is_open(key[0]):

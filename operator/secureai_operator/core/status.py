@@ -27,6 +27,7 @@ CONCERNS = (
 )
 """In the order in which a person should look at them."""
 
+_SUMMARY = (C.READY, C.RECONCILING, C.STALLED)
 _MESSAGE_MAX = 1024
 _TrueFalse = Literal["True", "False", "Unknown"]
 
@@ -44,9 +45,16 @@ class Assessment:
 
 def conditions(workload: Workload, assessment: Assessment, now: datetime) -> tuple[Condition, ...]:
     """All conditions of the workload; one whose status is unchanged keeps its transition time."""
+    if assessment.suspended or assessment.terminating:
+        # Nothing was looked at: what the conditions said of another generation they still say of that one.
+        known = {condition.type: condition for condition in workload.status.conditions}
+    else:
+        known = {}
     stamp = rfc3339(now)
     new = [
-        Condition(
+        known[kind.value]
+        if kind not in _SUMMARY and kind.value in known
+        else Condition(
             type=kind.value,
             status=verdict.status,
             reason=verdict.reason.name,

@@ -32,15 +32,22 @@ def renewal_reason(
     """
     if certificate is None:
         return "SecretDoesNotExist"
-    usages = frozenset(_USAGES[usage] for usage in workload.spec.certificate.usages)
     checks = (
         ("SecretNotIntact", not certificate.intact),
         ("CAChanged", bool(ca_digest) and certificate.ca_digest != ca_digest),
-        ("NamesChanged", certificate.dns_names != frozenset(dns_names(workload))),
-        ("UsagesChanged", certificate.usages != usages),
+        ("NamesChanged", not has_declared_names(workload, certificate)),
+        ("UsagesChanged", not has_declared_usages(workload, certificate)),
         ("RenewalDue", now.timestamp() >= renewal_time(certificate, spread)),
     )
     return next((reason for reason, holds in checks if holds), "")
+
+
+def has_declared_names(workload: Workload, certificate: CertificateFacts) -> bool:
+    return certificate.dns_names == frozenset(dns_names(workload))
+
+
+def has_declared_usages(workload: Workload, certificate: CertificateFacts) -> bool:
+    return certificate.usages == frozenset(_USAGES[usage] for usage in workload.spec.certificate.usages)
 
 
 def is_expired(certificate: CertificateFacts, now: datetime) -> bool:
