@@ -9,14 +9,14 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from secureai_operator import names
-from secureai_operator.api.model import DNS_LABEL
 from secureai_operator.api.resources import SECURE_AI_WORKLOADS
 from secureai_operator.cli.exits import USAGE, CliError
 from secureai_operator.clients.kube_user import Json, KubeUser
 from secureai_operator.errors import KubeNotFound
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def connected(arguments: argparse.Namespace) -> Iterator[Cluster]:
     """The cluster that the flags name, for the length of the `with` block."""
     with KubeUser.connect(arguments.kubeconfig, arguments.context) as kube:
         namespace = arguments.namespace or kube.namespace
-        if not re.fullmatch(DNS_LABEL, namespace):
+        if not _NAME.fullmatch(namespace):
             raise CliError("the namespace is not a valid name", USAGE)
         yield Cluster(kube, namespace)
 
@@ -58,7 +58,7 @@ def connected(arguments: argparse.Namespace) -> Iterator[Cluster]:
 def find_workload(cluster: Cluster, name: str) -> Json:
     """The SecureAIWorkload as it is now; a CliError that helps if there is none."""
     name = name.removeprefix("saw/").removeprefix("secureaiworkload/")
-    if not re.fullmatch(DNS_LABEL, name) or len(name) > names.WORKLOAD_NAME_MAX:
+    if not _NAME.fullmatch(name) or len(name) > names.WORKLOAD_NAME_MAX:
         raise CliError("NAME is not a valid name of a SecureAIWorkload", USAGE)
     found = cluster.kube.get(SECURE_AI_WORKLOADS, cluster.namespace, name)
     if found is None:
@@ -81,11 +81,6 @@ def _not_found(cluster: Cluster, name: str) -> str:
     return f"{text}; it has {', '.join(sorted(there)[:5]) or 'none'}"
 
 
-def vault_environment() -> tuple[str, str] | None:
-    """VAULT_ADDR and VAULT_TOKEN of the person at the terminal, if both are set."""
-    address, token = os.environ.get("VAULT_ADDR", "").rstrip("/"), os.environ.get("VAULT_TOKEN", "")
-    return (address, token) if address and token else None
-
-
-def labels_selector(labels: dict[str, Any]) -> str:
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+def has_vault_access() -> bool:
+    """Whether the person at the terminal has an access to Vault of their own."""
+    return bool(os.environ.get("VAULT_ADDR") and os.environ.get("VAULT_TOKEN"))

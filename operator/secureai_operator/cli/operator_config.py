@@ -45,7 +45,11 @@ def from_cluster(kube: KubeUser) -> Settings | None:
     with tempfile.TemporaryDirectory(prefix="secureai-") as directory:
         path = Path(directory) / CONFIG_KEY
         path.write_text(text)
-        return from_file(path)
+        try:
+            return from_file(path)
+        except CliError as error:
+            where = f"ConfigMap {names.OPERATOR_NAMESPACE}/{CONFIG_MAP}, {CONFIG_KEY}"
+            raise CliError(error.message.replace(str(path), where), USAGE) from error
 
 
 def vault_connection(configured: Settings, name: str) -> VaultConnection:

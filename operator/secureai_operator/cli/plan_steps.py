@@ -10,17 +10,10 @@ from typing import Any
 
 from secureai_operator import names
 from secureai_operator.api.conditions import ConditionType as C
-from secureai_operator.api.resources import (
-    CLUSTER_ROLES,
-    NODES,
-    ROLE_BINDINGS,
-    ROLES,
-    RUNTIME_CLASSES,
-    SECRETS,
-)
-from secureai_operator.api.workload import CertificateDelivery, RoleKind, RoleRef
+from secureai_operator.api.resources import ROLE_BINDINGS, ROLES, SECRETS
+from secureai_operator.api.workload import CertificateDelivery
+from secureai_operator.cli.plan_facts import as_workload_model, facts_of
 from secureai_operator.clients.kube_user import Json, KubeUser
-from secureai_operator.core.configured import platform_config
 from secureai_operator.core.desired import desired_objects
 from secureai_operator.core.desired.access import access_verdict
 from secureai_operator.core.desired.keys import spec_verdict
@@ -28,7 +21,7 @@ from secureai_operator.core.desired.objects import DesiredObject
 from secureai_operator.core.desired.placement import placement
 from secureai_operator.core.desired.vault import desired_vault, foreign_dns_names, vault_differences
 from secureai_operator.core.drift import PARTS, controller_uid, differing_parts, digest
-from secureai_operator.core.facts import CeilingRule, ClusterFacts, Facts, VaultObserved, Workload
+from secureai_operator.core.facts import Facts, VaultObserved, Workload
 from secureai_operator.core.verdict import Verdict
 from secureai_operator.errors import KubeForbidden, Terminal
 from secureai_operator.settings import Settings
@@ -66,10 +59,10 @@ class Preview:
 def previewed(kube: KubeUser, settings: Settings | None, accepted: Json, live: Json | None) -> Preview:
     """What would follow from a SecureAIWorkload that the API server would accept."""
     try:
-        workload = _workload(accepted)
+        workload = as_workload_model(accepted)
     except Terminal as error:
         return Preview((), (f"Stalled, InvalidSpec: {error.message}",))
-    facts, notes = _facts(kube, settings, workload)
+    facts, notes = facts_of(kube, settings, workload)
     objects = list(desired_objects(workload, facts))
     if settings is None:
         objects = [item for item in objects if item.concern is not C.NETWORK_ISOLATED]
@@ -80,7 +73,7 @@ def previewed(kube: KubeUser, settings: Settings | None, accepted: Json, live: J
     if settings is None or workload.spec.vault.connection in settings.connections:
         changes += _secrets(kube, workload)
     if settings is not None:
-        changes += _vault(workload, None if live is None else _workload(live), facts)
+        changes += _vault(workload, None if live is None else as_workload_model(live), facts)
     notes += _problems(workload, facts, settings)
     return Preview(tuple(changes), tuple(notes))
 
@@ -197,67 +190,6 @@ def _problems(workload: Workload, facts: Facts, settings: Settings | None) -> li
     if foreign := foreign_dns_names(workload):
         found.append(f"names outside the namespace get no certificate: {', '.join(foreign)}")
     return found
-
-
-def _facts(kube: KubeUser, settings: Settings | None, workload: Workload) -> tuple[Facts, list[str]]:
-    notes: list[str] = []
-    ceiling: tuple[CeilingRule, ...] = ()
-    roles: dict[tuple[str, str], tuple[CeilingRule, ...] | None] = {}
-    access = workload.spec.access
-    if access.rules or access.role_refs:
-        try:
-            ceiling = _rules(kube.get(CLUSTER_ROLES, None, names.GRANT_CEILING)) or ()
-            for reference in access.role_refs:
-                roles[reference.kind.value, reference.name] = _rules(_role(kube, workload, reference))
-        except KubeForbidden:
-            notes.append("you may not read the grant ceiling or a role: access is not checked against it")
-            ceiling = ()
-    try:
-        cluster = _cluster(kube)
-    except KubeForbidden:
-        notes.append("you may not list nodes and runtime classes: placement is not checked")
-        cluster = ClusterFacts()
-    config = platform_config(settings or Settings())
-    return Facts(config=config, cluster=cluster, ceiling=ceiling, referenced_roles=roles), notes
-
-
-def _cluster(kube: KubeUser) -> ClusterFacts:
-    from secureai_operator.controllers.world import node_facts  # noqa: PLC0415 - slow to import
-
-    return ClusterFacts(
-        nodes=tuple(node_facts(node) for node in kube.list(NODES)),
-        runtime_classes=frozenset(
-            str(item["metadata"]["name"]) for item in kube.list(RUNTIME_CLASSES, metadata_only=True)
-        ),
-        known=True,
-    )
-
-
-def _role(kube: KubeUser, workload: Workload, reference: RoleRef) -> Json | None:
-    if reference.kind is RoleKind.ROLE:
-        return kube.get(ROLES, workload.namespace, reference.name)
-    return kube.get(CLUSTER_ROLES, None, reference.name)
-
-
-def _rules(role: Json | None) -> tuple[CeilingRule, ...] | None:
-    if role is None:
-        return None
-    return tuple(
-        CeilingRule(
-            frozenset(rule.get("apiGroups") or ()),
-            frozenset(rule.get("resources") or ()),
-            frozenset(rule.get("resourceNames") or ()),
-            frozenset(rule.get("verbs") or ()),
-        )
-        for rule in role.get("rules") or ()
-    )
-
-
-def _workload(raw: Json) -> Workload:
-    from secureai_operator.controllers.workloads import as_workload, stored  # noqa: PLC0415 - slow to import
-
-    metadata = {"resourceVersion": "0", "uid": "", **raw["metadata"]}
-    return as_workload(stored({**raw, "metadata": metadata}))
 
 
 def _diff(present: Json, item: DesiredObject, parts: tuple[str, ...]) -> tuple[str, ...]:

@@ -155,15 +155,13 @@ def _things(things: Sequence[Owned]) -> list[dict[str, Any]]:
 @contextlib.contextmanager
 def _vault() -> Iterator[Any]:
     """The user's own access to Vault, or None without VAULT_ADDR and VAULT_TOKEN."""
-    if client.vault_environment() is None:
+    if not client.has_vault_access():
         yield None
         return
     from secureai_operator.clients.vault_user import VaultAccess, VaultUser  # noqa: PLC0415 - slow to import
 
     access = VaultAccess.from_environment()
-    if access is None:
-        yield None
-        return
+    assert access is not None  # noqa: S101 - narrows the type; has_vault_access asked for the same
     with VaultUser(access) as vault:
         yield vault
 
