@@ -4,26 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 
+from secureai_operator.api.condition_types import ConditionType
 from secureai_operator.api.workload_status import Condition
 
-
-class ConditionType(StrEnum):
-    """In the order in which status lists them; Ready first."""
-
-    READY = "Ready"
-    RECONCILING = "Reconciling"
-    STALLED = "Stalled"
-    IDENTITY_READY = "IdentityReady"
-    KEY_READY = "KeyReady"
-    CERTIFICATE_READY = "CertificateReady"
-    ACCESS_GRANTED = "AccessGranted"
-    NETWORK_ISOLATED = "NetworkIsolated"
-    CONFIDENTIAL_SCHEDULABLE = "ConfidentialSchedulable"
-    PODS_BOUND = "PodsBound"
-    VAULT_REACHABLE = "VaultReachable"
-    DRIFT_DETECTED = "DriftDetected"
+__all__ = ["ConditionType", "condition", "merged", "rfc3339"]
 
 
 _ORDER = {str(kind): place for place, kind in enumerate(ConditionType)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from secureai_operator.api.conditions import ConditionType as C
+from secureai_operator.api.condition_types import ConditionType as C
 
 
 class Severity(StrEnum):

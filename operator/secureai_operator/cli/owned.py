@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from secureai_operator import names
-from secureai_operator.api.conditions import ConditionType as C
+from secureai_operator.api.condition_types import ConditionType as C
 from secureai_operator.api.resources import (
     NETWORK_POLICIES,
     PODS,

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from secureai_operator import names
-from secureai_operator.api.conditions import ConditionType as C
+from secureai_operator.api.condition_types import ConditionType as C
 from secureai_operator.api.resources import ROLE_BINDINGS, ROLES, SECRETS
 from secureai_operator.api.workload import CertificateDelivery
 from secureai_operator.cli.plan_facts import as_workload_model, facts_of

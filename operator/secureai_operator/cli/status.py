@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from secureai_operator.api.conditions import ConditionType
+from secureai_operator.api.condition_types import ConditionType
 from secureai_operator.cli import client
 from secureai_operator.cli.exits import NO, OK
 from secureai_operator.cli.output import (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from secureai_operator.api.conditions import ConditionType as C
+from secureai_operator.api.condition_types import ConditionType as C
 from secureai_operator.api.reasons import REASONS, SUSPENDED, TERMINATING, WAITING, Severity
 from secureai_operator.cli import client
 from secureai_operator.cli.exits import NO, OK

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from secureai_operator.api.conditions import ConditionType
+from secureai_operator.api.condition_types import ConditionType
 from secureai_operator.api.reasons import REASONS, Reason, Severity
 from secureai_operator.cli.output import Mark, Word, moment, string
 
