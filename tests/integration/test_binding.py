@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
+import jsonpatch
 import pytest
 
 from lab import Lab
@@ -14,7 +15,6 @@ from secureai_operator.api.workload import Toleration
 from secureai_operator.api.workload_status import BindingStatus
 from secureai_operator.core.desired.binding import (
     ENFORCEMENT_ANNOTATION,
-    apply_operations,
     bind_pod,
     unbound_reason,
 )
@@ -154,7 +154,7 @@ def test_the_policy_and_the_python_bind_alike(lab: Lab, bound: Bound, which: str
     manifest = copy.deepcopy(_PODS[which])
     before = unbound(lab, manifest)
     operations = bind_pod(before, status)
-    expected = apply_operations(before, operations)
+    expected = jsonpatch.apply_patch(before, operations)
     found = post(lab, namespace, manifest, dry_run=True)
     if not found.accepted:
         # Only a pod that the Python leaves alone as well is refused: it names a workload that it is not of.

@@ -6,8 +6,7 @@ The same binding as manifests/base/admission/bind-pods.yaml, for clusters that d
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from secureai_operator import names
@@ -60,21 +59,6 @@ def bind_pod(pod: Pod, binding: BindingStatus) -> Patch:
         *_equipped(pod, binding),
         *_placed(pod, binding),
     ]
-
-
-def apply_operations(pod: Pod, operations: Iterable[Mapping[str, Any]]) -> Json:
-    """The pod with the operations of `bind_pod` carried out: `add` and `remove` (RFC 6902), of members of objects."""
-    changed: Json = copy.deepcopy(dict(pod))
-    for operation in operations:
-        *parents, last = map(_unescaped, operation["path"].split("/")[1:])
-        target: Any = changed
-        for segment in parents:
-            target = target[int(segment)] if isinstance(target, list) else target[segment]
-        if operation["op"] == "remove":
-            del target[last]
-        else:
-            target[last] = operation["value"]
-    return changed
 
 
 def belongs(pod: Pod, binding: BindingStatus) -> bool:
@@ -308,7 +292,3 @@ def _add(path: str, value: object) -> Json:
 def _escaped(key: str) -> str:
     """A key as one segment of a JSON pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
-
-
-def _unescaped(segment: str) -> str:
-    return segment.replace("~1", "/").replace("~0", "~")

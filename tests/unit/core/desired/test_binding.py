@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import jsonpatch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,6 @@ from secureai_operator.core.desired.binding import (
     ENFORCEMENT_ANNOTATION,
     IDENTITY_PATH,
     TLS_VOLUME,
-    apply_operations,
     belongs,
     bind_pod,
     unbound_reason,
@@ -68,7 +68,8 @@ def pod(**spec: Any) -> Json:
 
 
 def bound(found: Json, binding: BindingStatus = BINDING) -> Json:
-    return apply_operations(found, bind_pod(found, binding))
+    result: Json = jsonpatch.apply_patch(found, bind_pod(found, binding))
+    return result
 
 
 def volume_names(found: Json) -> list[str]:
