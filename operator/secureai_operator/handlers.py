@@ -87,8 +87,9 @@ def operator_settings(settings: Settings) -> kopf.OperatorSettings:
 
 
 def _serve_webhook(ours: kopf.OperatorSettings, settings: Settings) -> None:
+    # The webhook's configuration comes with the manifests: one that Kopf manages needs rights on all of them, looks at
+    # the system's pods as well, and goes when the operator stops.
     webhook = settings.webhook
-    ours.admission.managed = f"pods.{names.GROUP}"
     ours.admission.server = kopf.WebhookServer(
         host=webhook.host,
         port=webhook.port,
