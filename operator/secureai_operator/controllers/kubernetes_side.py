@@ -90,13 +90,16 @@ async def _carry_out(side: Side, step: Step, outcome: Outcome) -> None:
     if drift is not None and not _may_heal(side, drift, place, outcome):
         return
     try:
-        await _write(side, step)
+        taken_back = await _write(side, step)
     except errors.OperatorError as error:
         outcome.failed(concern, kube_verdict(error, place))
         outcome.retry_after = max(outcome.retry_after, getattr(error, "after", None) or 0.0)
         return
     outcome.wrote += 1
     if drift is not None:
+        if taken_back:
+            # It was never gone, only out of sight: its label or its owner was.
+            drift = drift.model_copy(update={"field": "metadata"})
         side.memory.healed(place)
         outcome.drift = drift
         side.on_drift(side.workload, drift)
@@ -142,11 +145,12 @@ def _may_heal(side: Side, drift: DriftStatus, place: Place, outcome: Outcome) ->
     return not pause
 
 
-async def _write(side: Side, step: Step) -> None:
+async def _write(side: Side, step: Step) -> bool:
+    """Carry out one step; whether an object that seemed gone was there and is taken back."""
+    if isinstance(step, Create):
+        return await _create(side, step.desired)
     if isinstance(step, Delete):
         await _delete(side, step.live)
-    elif isinstance(step, Create):
-        await _create(side, step.desired)
     elif isinstance(step, Replace):
         await _delete(side, step.live)
         await _create(side, step.desired)
@@ -158,6 +162,7 @@ async def _write(side: Side, step: Step) -> None:
             step.desired,
             await side.kube.apply(step.desired.resource, step.desired.name, step.desired.manifest),
         )
+    return False
 
 
 async def _delete(side: Side, live: Child) -> None:
@@ -166,13 +171,19 @@ async def _delete(side: Side, live: Child) -> None:
     side.memory.applied.pop((live.kind, live.name), None)
 
 
-async def _create(side: Side, item: DesiredObject) -> None:
-    """Create and never apply: an apply would silently take over an object that somebody else made."""
+async def _create(side: Side, item: DesiredObject) -> bool:
+    """Create and never apply: an apply would silently take over an object that somebody else made.
+
+    Whether the object was there already, as our own, and is taken back.
+    """
+    taken_back = False
     try:
         answer = await side.kube.create(item.resource, item.manifest)
     except errors.KubeConflict:
         answer = await _take_back(side, item)
+        taken_back = True
     _applied(side, item, answer)
+    return taken_back
 
 
 async def _take_back(side: Side, item: DesiredObject) -> dict[str, object]:
