@@ -201,7 +201,7 @@ class Workloads:
         """The condition of that type, or {} while there is none."""
         return condition(self.get(namespace, name), kind)
 
-    def wait_condition(  # noqa: PLR0917 - read like a sentence where it is called
+    def wait_condition(
         self,
         namespace: str,
         name: str,
