@@ -44,7 +44,13 @@ def _installed(lab: Lab) -> None:
 def team(lab: Lab) -> tuple[str, User]:
     """A namespace, and somebody in it who writes workloads and holds little."""
     lab.create_namespace("ceiling-team")
-    return "ceiling-team", author(lab, "ceiling-team", "author", HELD, ONE_HELD, BIND_ONE)
+    user = author(lab, "ceiling-team", "author", HELD, ONE_HELD, BIND_ONE)
+    # Each policy comes into force in its own time.
+    for spec in (access(rule("secrets-of-others")), access(refs=({"name": "not-to-be-bound"},))):
+        lab.wait_for(
+            lambda s=spec: not declared(user, "ceiling-team", s).accepted, 30, "the policies to be in force"
+        )
+    return "ceiling-team", user
 
 
 def rule(resource: str = "configmaps", *verbs: str, names: tuple[str, ...] = (), group: str = "") -> Json:
@@ -205,7 +211,10 @@ def role_binding(
 ) -> Json:
     to = {"kind": "ServiceAccount", "name": "saw-llm", "namespace": held.namespace, **(subject or {})}
     reference = {"apiGroup": _RBAC, "kind": kind, "name": role}
-    return owned(held, called, roleRef=reference, subjects=[to])
+    binding = owned(held, called, roleRef=reference, subjects=[to])
+    if not called.endswith("-rules"):
+        binding["metadata"]["labels"][names.ROLE_REF_LABEL] = "true"
+    return binding
 
 
 def secrets_binding(namespace: str, subject: Json | None = None) -> Json:
@@ -309,6 +318,20 @@ def test_a_ceiling_by_name_is_kept_by_name(lab: Lab, held: Held) -> None:
         assert not granted(rule("persistentvolumeclaims"))
     finally:
         lab.api.request("PATCH", where, {"rules": before}, kind)
+
+
+def test_a_binding_by_reference_cannot_hide_from_the_policy_that_looks_at_its_role(
+    lab: Lab, held: Held
+) -> None:
+    role = {"metadata": {"name": "reader"}, "rules": [rule("configmaps")]}
+    lab.api.request("POST", ROLES.path(held.namespace), role)
+    binding = role_binding(held, "saw-llm-ref0", "reader")
+    del binding["metadata"]["labels"][names.ROLE_REF_LABEL]
+    assert "labels every binding to a role" in refusal(held.user.apply(ROLE_BINDINGS, binding))
+    # Of another test: a RoleBinding's role cannot be changed.
+    held.user("DELETE", ROLE_BINDINGS.path(held.namespace, "saw-llm-rules"))
+    binding = role_binding(held, "saw-llm-rules", "reader")
+    assert "labels every binding to a role" in refusal(held.user.apply(ROLE_BINDINGS, binding))
 
 
 def test_a_role_beyond_the_ceiling_is_not_bound_by_reference(lab: Lab, held: Held) -> None:

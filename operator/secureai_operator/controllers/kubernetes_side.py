@@ -69,16 +69,27 @@ class Side:
 
 
 async def execute(side: Side, steps: Iterable[Step]) -> Outcome:
-    """Carry the steps out side by side; one that fails keeps none of the others from being done."""
+    """Carry the steps out side by side; one that fails keeps none of the others from being done.
+
+    Bindings come last: the API server's escalation check reads the role that they name.
+    """
     outcome = Outcome()
-    work = [_carry_out(side, step, outcome) for step in steps]
-    if len(work) == 1:
-        await work[0]
-    elif work:
-        async with asyncio.TaskGroup() as group:
-            for task in work:
-                group.create_task(task, name="apply")
+    first: list[Step] = []
+    bindings: list[Step] = []
+    for step in steps:
+        (bindings if _is_binding(step) else first).append(step)
+    for wave in (first, bindings):
+        if len(wave) == 1:
+            await _carry_out(side, wave[0], outcome)
+        elif wave:
+            async with asyncio.TaskGroup() as group:
+                for step in wave:
+                    group.create_task(_carry_out(side, step, outcome), name="apply")
     return outcome
+
+
+def _is_binding(step: Step) -> bool:
+    return not isinstance(step, Delete) and step.desired.resource is ROLE_BINDINGS
 
 
 async def _carry_out(side: Side, step: Step, outcome: Outcome) -> None:

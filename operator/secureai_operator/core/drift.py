@@ -30,7 +30,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 _IMMUTABLE_PARTS = frozenset({"roleRef", "type", "immutable"})
 """Parts that the API server never changes: the object is deleted and made again."""
 
-_OUR_LABELS = (names.MANAGED_BY_LABEL, names.WORKLOAD_LABEL)
+_OUR_LABELS = (names.MANAGED_BY_LABEL, names.WORKLOAD_LABEL, names.ROLE_REF_LABEL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ def _binding(workload: Workload, name: str, kind: str, role: str) -> DesiredObje
                 }
             ],
         },
+        labels={} if kind == "Role" and role == names.role(workload.name) else {names.ROLE_REF_LABEL: "true"},
     )
 
 

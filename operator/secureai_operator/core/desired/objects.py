@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from secureai_operator import names
@@ -22,7 +24,13 @@ class DesiredObject:
 
 
 def desired_object(
-    workload: Workload, resource: Resource, name: str, concern: ConditionType, content: Manifest
+    workload: Workload,
+    resource: Resource,
+    name: str,
+    concern: ConditionType,
+    content: Manifest,
+    *,
+    labels: Mapping[str, str] = MappingProxyType({}),
 ) -> DesiredObject:
     """`content` with the metadata that every owned object has."""
     manifest: dict[str, Any] = {
@@ -31,7 +39,11 @@ def desired_object(
         "metadata": {
             "name": name,
             "namespace": workload.namespace,
-            "labels": {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.WORKLOAD_LABEL: workload.name},
+            "labels": {
+                names.MANAGED_BY_LABEL: names.MANAGED_BY,
+                names.WORKLOAD_LABEL: workload.name,
+                **labels,
+            },
             "ownerReferences": [owner_reference(workload)],
         },
         **content,
