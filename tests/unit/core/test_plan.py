@@ -11,7 +11,7 @@ from secureai_operator.core.drift import Child
 from secureai_operator.core.plan import Apply, Create, Delete, Replace, plan
 from tests.unit.samples import Json, live, made_for, specs, workload
 
-FULL = {
+FULL: Json = {
     "access": {
         "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}],
         "roleRefs": [{"name": "reader"}],
