@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -122,6 +123,9 @@ class App:
 
     async def _work_when_leader(self) -> None:
         await self._synced()
+        # What was loaded stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         await self.parts.elector.wait_until_leader()
         self.parts.metrics.leads(leader=True)
         log.info("leading", extra={"workloads": len(self.parts.workloads)})

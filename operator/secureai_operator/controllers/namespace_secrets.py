@@ -33,6 +33,10 @@ class NamespaceSecrets:
     def is_open(self, namespace: str) -> bool:
         return self._informers.synced(namespace)
 
+    def holds(self, place: tuple[str, str]) -> bool:
+        """Whether a Secret of ours has this namespace and name; only known where the namespace is open."""
+        return self._informers.get(place) is not None
+
     async def open(self, kube: ScopedKube) -> None:
         """Return when the namespace's Secrets are known. Raises errors.Retry if that takes too long."""
         if self.is_open(kube.namespace):

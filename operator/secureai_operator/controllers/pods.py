@@ -100,13 +100,15 @@ def bind_operations(pod: Mapping[str, Any], namespace: str, workloads: Workloads
     """
     for item in workloads.in_namespace(namespace):
         binding = as_status(item).binding
-        if binding is None or not belongs(pod, binding):
+        if binding is None:
             continue
-        if binding.enforce and not binding.ready:
+        if belongs(pod, binding) and binding.enforce and not binding.ready:
             raise PermissionError(
                 f"SecureAIWorkload {namespace}/{item.name} is not ready for pods; look at its conditions"
             )
-        return [dict(operation) for operation in bind_pod(pod, binding)]
+        operations = bind_pod(pod, binding)
+        if operations or belongs(pod, binding):
+            return [dict(operation) for operation in operations]
     claimed = ((pod.get("metadata") or {}).get("labels") or {}).get(names.WORKLOAD_LABEL)
     if claimed:
         raise PermissionError(

@@ -246,13 +246,13 @@ def _key_status(workload: Workload, key: KeyState) -> KeyStatus:
     )
 
 
-async def wrap_missing_data_keys(side: VaultSide, outcome: VaultOutcome) -> None:
-    """Every declared data key that status does not record: taken from the Secret if it is there, or made."""
+async def wrap_missing_data_keys(side: VaultSide, outcome: VaultOutcome, *, is_recorded: bool) -> None:
+    """Every declared data key that status does not record: taken from the Secret if there is one, or made."""
     missing = missing_data_keys(side.workload)
     if not missing or outcome.key is None or outcome.key.status != "True":
         return
     try:
-        found = await _recorded_in_secret(side)
+        found = await _recorded_in_secret(side) if is_recorded else {}
         made = [
             DataKeyStatus(name=name, key_version=key_version(wrapped) or 0, wrapped=wrapped)
             for name, bits in missing

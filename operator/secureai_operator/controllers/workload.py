@@ -127,8 +127,9 @@ class WorkloadController:
         )
         side = kubernetes_side.Side(kube, self.children, workload, memory, now, self.hooks.drift)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._kubernetes(side, facts, found), name="kubernetes")
+            # Vault first: the finalizer that it waits for goes out before the objects that nothing waits for.
             group.create_task(self._vault(side, item, found), name="vault")
+            group.create_task(self._kubernetes(side, facts, found), name="kubernetes")
         await self._write_status(workload, kube, found, facts)
         memory.reported = {
             entry for entry in memory.reported if entry[0].startswith("Vault") or entry in found.reported
@@ -171,8 +172,11 @@ class WorkloadController:
             is_held=self._hold(workload, item, side.kube),
         )
         try:
-            await self.secrets.open(side.kube)
-            found.vault = await self._vault_objects(found.side, found.keys is not None)
+            outcome, _ = await asyncio.gather(
+                self._vault_objects(found.side, found.keys is not None), self.secrets.open(side.kube)
+            )
+            await self._wrap_data_keys(found.side, outcome)
+            found.vault = outcome
         except errors.OperatorError as error:
             found.vault_error = error
         found.health = vault.health
@@ -193,7 +197,6 @@ class WorkloadController:
         if not due and not self._has_vault_work(workload, memory):
             return kept
         outcome = await vault_side.converge(side, look=due)
-        await vault_side.wrap_missing_data_keys(side, outcome)
         memory.vault_verdict = outcome.key
         if outcome.key is not None and outcome.key.status == "True":
             memory.told.clear()
@@ -202,6 +205,10 @@ class WorkloadController:
         if due and not outcome.failures:
             memory.vault_due = vault_side.next_look(self.vault_probe_seconds, _spread(workload.uid))
         return outcome
+
+    async def _wrap_data_keys(self, side: VaultSide, outcome: VaultOutcome) -> None:
+        place = (side.workload.namespace, names.keys_secret(side.workload.name))
+        await vault_side.wrap_missing_data_keys(side, outcome, is_recorded=self.secrets.holds(place))
 
     def _is_look_due(self, workload: Workload, memory: Memory) -> bool:
         return (
