@@ -75,7 +75,7 @@ SETTLED = _reason(
 )
 PROGRESSING = _reason(
     "Progressing",
-    (C.RECONCILING, C.VAULT_REACHABLE, *_ALL),
+    (C.RECONCILING, C.VAULT_REACHABLE, C.DRIFT_DETECTED, *_ALL),
     _P,
     "The operator is working on it.",
     "A change was seen and is being carried out.",
