@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -47,10 +48,12 @@ def team(lab: Lab) -> tuple[str, User]:
     user = author(lab, "ceiling-team", "author", HELD, ONE_HELD, BIND_ONE)
     # Each policy comes into force in its own time.
     for spec in (access(rule("secrets-of-others")), access(refs=({"name": "not-to-be-bound"},))):
-        lab.wait_for(
-            lambda s=spec: not declared(user, "ceiling-team", s).accepted, 30, "the policies to be in force"
-        )
+        lab.wait_for(partial(_is_refused, user, spec), 30, "the policies to be in force")
     return "ceiling-team", user
+
+
+def _is_refused(user: User, spec: Json) -> bool:
+    return not declared(user, "ceiling-team", spec).accepted
 
 
 def rule(resource: str = "configmaps", *verbs: str, names: tuple[str, ...] = (), group: str = "") -> Json:
