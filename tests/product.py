@@ -52,8 +52,9 @@ class Product:
         self.lab.kubectl("apply", "--server-side", "-f", "-", input=yaml.safe_dump_all(objects))
         self.bootstrap_vault()
 
-    def bootstrap_vault(self) -> None:
-        connection = vault_connections(Settings.model_validate(self.base_settings()))["default"]
+    def bootstrap_vault(self, **overrides: Any) -> None:
+        settings = Settings.model_validate(_merged(self.base_settings(), overrides))
+        connection = vault_connections(settings)["default"]
         asyncio.run(_bootstrap(BootstrapSpec(connection), self.lab.vault_root_token))
 
     def base_settings(self) -> dict[str, Any]:

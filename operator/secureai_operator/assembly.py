@@ -173,6 +173,7 @@ def _controller(  # noqa: PLR0917 - the parts it is made of
     config = platform_config(settings)
     workloads = triggers.workloads
     hooks = recording_hooks(metrics, events, triggers.seconds_since)
+    secrets = NamespaceSecrets(informers.secrets, settings.operator_namespace)
     return WorkloadController(
         kube=kube,
         vaults=vaults,
@@ -180,11 +181,12 @@ def _controller(  # noqa: PLR0917 - the parts it is made of
         workloads=workloads,
         children=triggers.children,
         pods=Pods(informers.pods, settings.evict_unbound_pods, hooks.event),
-        secrets=NamespaceSecrets(informers.secrets, settings.operator_namespace),
+        secrets=secrets,
         finalization=Finalization(
             kube=kube,
             config=config,
             workloads=workloads,
+            secrets=secrets,
             operator_namespace=settings.operator_namespace,
             orphan_deadline=settings.orphan_deadline_seconds,
             now=_now,

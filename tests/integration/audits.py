@@ -32,6 +32,8 @@ class KubeRequest:
     code: int
     uri: str
     time: str
+    denied: bool
+    """RBAC said no. Admission can refuse with 403 as well, in a namespace that is going for example."""
 
     @property
     def is_write(self) -> bool:
@@ -79,6 +81,7 @@ def kube_requests(log: Path, start: int = 0) -> list[KubeRequest]:
                 code=entry["responseStatus"]["code"],
                 uri=entry["requestURI"],
                 time=entry["requestReceivedTimestamp"],
+                denied=entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid",
             )
         )
     return found

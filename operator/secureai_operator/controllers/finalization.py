@@ -21,6 +21,7 @@ from secureai_operator.api.resources import CONFIG_MAPS, NAMESPACES, SECRETS, SE
 from secureai_operator.api.workload import DeletionPolicy
 from secureai_operator.clients.kube import KubeApi, ScopedKube
 from secureai_operator.clients.vault_api import VaultApi
+from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
 from secureai_operator.controllers.workloads import Key, StoredWorkload, Workloads
 from secureai_operator.core.facts import PlatformConfig, Workload
 
@@ -39,6 +40,7 @@ class Finalization:
     kube: KubeApi
     config: PlatformConfig
     workloads: Workloads
+    secrets: NamespaceSecrets
     operator_namespace: str
     orphan_deadline: float
     """Seconds that a workload of a namespace that is being deleted waits for Vault."""
@@ -84,13 +86,28 @@ class Finalization:
         await vault.delete_auth_role(name)
         await vault.delete_policy(name)
         await vault.delete_pki_role(name)
-        await self._revoke_certificate(workload, kube, vault)
+        has_secrets = workload.status.certificate is not None or bool(workload.status.data_keys)
+        reaches_secrets = has_secrets and await self._reaches_secrets(workload, kube)
+        if reaches_secrets:
+            await self._revoke_certificate(workload, kube, vault)
         self.tell(workload, reasons.ACCESS_REVOKED, f"role, policy and certificate of {name} are revoked")
-        await self._settle_key(workload, kube, vault, name)
+        await self._settle_key(workload, kube if reaches_secrets else None, vault, name)
+
+    async def _reaches_secrets(self, workload: Workload, kube: ScopedKube) -> bool:
+        """Whether the Secrets can be read; not so only in a namespace that goes and took the right on them first.
+
+        Nothing can be made there any more, the right neither, and the Secrets go with it.
+        """
+        if await kube.can_i("get", SECRETS):
+            return True
+        if await self._is_namespace_going(workload):
+            extra = {"namespace": workload.namespace, "workload": workload.name}
+            log.warning("certificate not revoked: the namespace is going", extra=extra)
+            return False
+        await self.secrets.open(kube)
+        return True
 
     async def _revoke_certificate(self, workload: Workload, kube: ScopedKube, vault: VaultApi) -> None:
-        if workload.status.certificate is None:
-            return
         secret = await kube.get(SECRETS, names.tls_secret(workload.name))
         if secret is None:
             return
@@ -106,13 +123,15 @@ class Finalization:
                 "certificate not revoked", extra={"namespace": workload.namespace, "workload": workload.name}
             )
 
-    async def _settle_key(self, workload: Workload, kube: ScopedKube, vault: VaultApi, name: str) -> None:
+    async def _settle_key(
+        self, workload: Workload, kube: ScopedKube | None, vault: VaultApi, name: str
+    ) -> None:
         connection = self.config.connections.get(workload.spec.vault.connection)
         if workload.spec.deletion_policy is DeletionPolicy.DESTROY and connection and connection.may_destroy:
             await vault.delete_key(name)
             self.tell(workload, reasons.KEY_DESTROYED, f"key {name} is destroyed")
             return
-        if workload.status.data_keys:
+        if workload.status.data_keys and kube is not None:
             await _retain_keys_secret(workload, kube)
         if workload.status.key is not None:
             self.tell(workload, reasons.KEY_RETAINED, f"key {name} stays in Vault")
@@ -121,11 +140,14 @@ class Finalization:
         """Whether the CR may go although its access may be left: told to, or its namespace waited long enough."""
         if workload.force_delete:
             return True
-        namespace = await self.kube.get(NAMESPACES, None, workload.namespace)
-        if namespace is None or not namespace["metadata"].get("deletionTimestamp"):
+        if not await self._is_namespace_going(workload):
             return False
         loop = asyncio.get_running_loop().time()
         return loop - self._since.setdefault(workload.key, loop) >= self.orphan_deadline
+
+    async def _is_namespace_going(self, workload: Workload) -> bool:
+        namespace = await self.kube.get(NAMESPACES, None, workload.namespace)
+        return namespace is not None and bool(namespace["metadata"].get("deletionTimestamp"))
 
     async def _report_orphan(self, workload: Workload) -> None:
         name = names.vault_name(self.config.cluster, workload.namespace, workload.name)
