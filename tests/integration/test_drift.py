@@ -497,7 +497,6 @@ def test_warn_tells_and_leaves_alone(
     workloads.wait_condition(team, name, "DriftDetected", "False")
 
 
-@pytest.mark.xfail(strict=True, reason="the concern of an object that drift policy Warn leaves alone stays True")
 def test_warn_never_says_isolated_of_a_policy_that_is_gone(
     workloads: Workloads, team: str, name: str
 ) -> None:

@@ -517,7 +517,7 @@ DRIFT_HEALED = _reason(
 )
 DRIFT_REPORTED = _reason(
     "DriftReported",
-    (C.DRIFT_DETECTED,),
+    (C.DRIFT_DETECTED, *_ALL),
     _W,
     "Somebody else's change stands.",
     "`spec.driftPolicy` is Warn.",

@@ -53,6 +53,13 @@ class Found:
     renew_at: float = 0.0
     """Unix time of the certificate's renewal; 0 if there is none."""
 
+    vault_standing: dict[C, str] = field(default_factory=dict)
+
+    @property
+    def standing(self) -> dict[C, str]:
+        """What is left as somebody else made it, by the concern that is not true because of it."""
+        return {**self.vault_standing, **self.secrets.standing, **self.kubernetes.standing}
+
     @property
     def has_failed(self) -> bool:
         """Whether something may work when it is tried again."""
@@ -91,19 +98,20 @@ def assess(workload: Workload, found: Found, facts: Facts | None) -> Assessment:
     """A verdict for every condition."""
     if found.suspended or found.terminating:
         return _unchanged(workload, found)
-    return Assessment(
-        concerns={
-            C.IDENTITY_READY: _identity(workload, found),
-            C.KEY_READY: _key(workload, found),
-            C.CERTIFICATE_READY: _certificate(workload, found, facts),
-            C.ACCESS_GRANTED: _access(workload, found),
-            C.NETWORK_ISOLATED: _network(workload, found),
-            C.CONFIDENTIAL_SCHEDULABLE: found.place.verdict if found.place else unknown(reasons.PROGRESSING),
-            C.PODS_BOUND: _pods(workload, found, facts.pods if facts else ()),
-        },
-        vault=_vault(found),
-        drift=_drift(workload, found),
-    )
+    concerns = {
+        C.IDENTITY_READY: _identity(workload, found),
+        C.KEY_READY: _key(workload, found),
+        C.CERTIFICATE_READY: _certificate(workload, found, facts),
+        C.ACCESS_GRANTED: _access(workload, found),
+        C.NETWORK_ISOLATED: _network(workload, found),
+        C.CONFIDENTIAL_SCHEDULABLE: found.place.verdict if found.place else unknown(reasons.PROGRESSING),
+        C.PODS_BOUND: _pods(workload, found, facts.pods if facts else ()),
+    }
+    # What was left as somebody else made it is not true, however the rest went.
+    for kind, what in found.standing.items():
+        if concerns[kind].status == "True":
+            concerns[kind] = bad(reasons.DRIFT_REPORTED, f"{what}; spec.driftPolicy is Warn")
+    return Assessment(concerns, vault=_vault(found), drift=_drift(workload, found))
 
 
 def _unchanged(workload: Workload, found: Found) -> Assessment:

@@ -48,6 +48,8 @@ class Outcome:
     contended: str = ""
     """Kind and name of an object that something else keeps changing."""
     reported: set[tuple[str, str, str]] = field(default_factory=set)
+    standing: dict[ConditionType, str] = field(default_factory=dict)
+    """What was left as somebody else made it, under driftPolicy Warn, by the concern that is not true because of it."""
     """Kind, name and field of the drift that stands."""
     retry_after: float = 0.0
     wrote: int = 0
@@ -98,7 +100,7 @@ async def _carry_out(side: Side, step: Step, outcome: Outcome) -> None:
     else:
         concern, place = step.desired.concern, (step.desired.resource.kind, step.desired.name)
     drift = _drift_of(side, step, place)
-    if drift is not None and not _may_heal(side, drift, place, outcome):
+    if drift is not None and not _may_heal(side, drift, place, concern, outcome):
         return
     try:
         taken_back = await _write(side, step)
@@ -123,7 +125,8 @@ def _drift_of(side: Side, step: Step, place: Place) -> DriftStatus | None:
     wanted_before = side.memory.applied.get(place)
     if wanted_before is None:
         was_complete = side.workload.status.observed_generation == side.workload.generation and any(
-            condition.type == step.desired.concern.value and condition.status == "True"
+            condition.type == step.desired.concern.value
+            and (condition.status == "True" or condition.reason == reasons.DRIFT_REPORTED.name)
             for condition in side.workload.status.conditions
         )
         if not was_complete:
@@ -140,11 +143,12 @@ def _drift_of(side: Side, step: Step, place: Place) -> DriftStatus | None:
     )
 
 
-def _may_heal(side: Side, drift: DriftStatus, place: Place, outcome: Outcome) -> bool:
+def _may_heal(side: Side, drift: DriftStatus, place: Place, concern: ConditionType, outcome: Outcome) -> bool:
     if side.workload.spec.drift_policy is DriftPolicy.WARN:
         reported = drift.model_copy(update={"action": "Reported"})
         outcome.drift = reported
         outcome.reported.add((*place, drift.field))
+        outcome.standing[concern] = f"{place[0]} {place[1]}: {drift.field or 'deleted'}"
         if (*place, drift.field) not in side.memory.reported:
             side.memory.reported.add((*place, drift.field))
             side.on_drift(side.workload, reported)

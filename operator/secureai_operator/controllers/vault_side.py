@@ -164,7 +164,7 @@ async def _write(
     if side.desired.pki_role is not None:
         pki_role = side.desired.pki_role
         writers["VaultPkiRole"] = lambda: side.vault.write_pki_role(name, pki_role)
-    concern = _concern(difference)
+    concern = _concern(difference.kind)
     try:
         await writers[difference.kind]()
     except errors.OperatorError as error:
@@ -192,8 +192,9 @@ def _as_written(desired: DesiredVault, observed: VaultObserved, kind: str) -> Va
     return replace(observed, key=None if key is None else replace(key, deletion_allowed=False))
 
 
-def _concern(difference: VaultDifference) -> C:
-    return C.CERTIFICATE_READY if difference.kind == "VaultPkiRole" else C.IDENTITY_READY
+def _concern(kind: str) -> C:
+    """The condition that speaks of one kind of thing in Vault."""
+    return {"VaultKey": C.KEY_READY, "VaultPkiRole": C.CERTIFICATE_READY}.get(kind, C.IDENTITY_READY)
 
 
 def _is_foreign(side: VaultSide, difference: VaultDifference) -> bool:
@@ -208,8 +209,10 @@ def _is_foreign(side: VaultSide, difference: VaultDifference) -> bool:
     if whole_for != -1:
         return whole_for == workload.generation
     # The first look of this process: status tells how the last one left it.
-    made = condition(workload.status.conditions, _concern(difference))
-    return made is not None and made.status == "True" and made.observed_generation == workload.generation
+    made = condition(workload.status.conditions, _concern(difference.kind))
+    if made is None or made.observed_generation != workload.generation:
+        return False
+    return made.status == "True" or made.reason == reasons.DRIFT_REPORTED.name
 
 
 def _drift(side: VaultSide, difference: VaultDifference) -> DriftStatus:
@@ -230,6 +233,15 @@ def _report(side: VaultSide, drift: DriftStatus, outcome: VaultOutcome) -> None:
     if place not in side.memory.reported:
         side.memory.reported.add(place)
         side.on_drift(side.workload, reported)
+
+
+def standing(memory: Memory) -> dict[C, str]:
+    """What Vault holds otherwise than desired and was left so, by the concern that is not true because of it."""
+    return {
+        _concern(kind): f"{kind} {name}: {part or 'deleted'}"
+        for kind, name, part in sorted(memory.reported)
+        if kind.startswith("Vault")
+    }
 
 
 def _key_status(workload: Workload, key: KeyState) -> KeyStatus:

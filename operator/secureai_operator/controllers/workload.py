@@ -130,6 +130,7 @@ class WorkloadController:
             # Vault first: the finalizer that it waits for goes out before the objects that nothing waits for.
             group.create_task(self._vault(side, item, found), name="vault")
             group.create_task(self._kubernetes(side, facts, found), name="kubernetes")
+        found.vault_standing = vault_side.standing(memory)
         await self._write_status(workload, kube, found, facts)
         memory.reported = {
             entry for entry in memory.reported if entry[0].startswith("Vault") or entry in found.reported

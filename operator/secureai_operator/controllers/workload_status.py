@@ -100,7 +100,7 @@ def _binding(workload: Workload, found: Found, facts: Facts, assessment: Assessm
     ready = all(
         concerns[kind].status == "True"
         # An exposed key still works: stopping what runs would add an outage to a leak.
-        or concerns[kind].reason in (reasons.KEY_EXPOSED, reasons.AUDIT_ONLY)
+        or concerns[kind].reason in (reasons.KEY_EXPOSED, reasons.AUDIT_ONLY, reasons.DRIFT_REPORTED)
         for kind in _NEEDED_TO_START
     )
     data_keys = found.vault.data_keys if found.vault is not None else workload.status.data_keys
