@@ -140,7 +140,8 @@ def failed_status(
     concerns: dict[C, Verdict] = {
         kind: verdict for kind in C if kind not in (C.READY, C.RECONCILING, C.STALLED)
     }
-    assessment = Assessment(concerns, vault=unknown(reasons.PROGRESSING), drift=bad(reasons.NO_DRIFT))
+    not_looked_at = unknown(reasons.PROGRESSING)
+    assessment = Assessment(concerns, vault=not_looked_at, drift=not_looked_at)
     return workload, next_status(workload, Found(), None, assessment, now)
 
 

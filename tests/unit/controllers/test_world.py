@@ -1,0 +1,100 @@
+"""What is kept of nodes, pods and roles: what decides, and nothing that changes with every heartbeat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from secureai_operator import names
+from secureai_operator.controllers.world import _rules, _takes_tdx_key, live_pod, node_facts
+from secureai_operator.core.facts import CeilingRule
+from tests.unit.samples import TDX, Json
+
+
+def node(**changed: Any) -> Json:
+    return {"metadata": {"name": "n1", "labels": {**TDX, "kubernetes.io/hostname": "n1"}}, **changed}
+
+
+def test_of_a_node_only_what_placement_asks_is_kept() -> None:
+    found = node_facts(node(status={"allocatable": {"tdx.intel.com/keys": "31", "cpu": "4"}}))
+    assert (found.name, found.labels, found.schedulable, found.tdx_keys) == ("n1", TDX, True, 31)
+
+
+def test_a_heartbeat_changes_nothing() -> None:
+    beat = {"conditions": [{"type": "Ready", "lastHeartbeatTime": "2026-01-31T12:00:00Z"}]}
+    assert node_facts(node(status=beat)) == node_facts(node())
+
+
+@pytest.mark.parametrize("keys", ["", "1k", None, "-1", "1.5"])
+def test_a_count_of_keys_that_is_no_number_is_not_known(keys: str | None) -> None:
+    assert node_facts(node(status={"allocatable": {"tdx.intel.com/keys": keys}})).tdx_keys is None
+
+
+def test_a_cordoned_node_is_known_as_one() -> None:
+    assert not node_facts(node(spec={"unschedulable": True})).schedulable
+
+
+def pod(spec: Json | None = None, status: Json | None = None, **metadata: Any) -> Json:
+    labels = {names.WORKLOAD_LABEL: "llm"}
+    return {
+        "metadata": {"name": "p", "namespace": "team-a", "uid": "u", "labels": labels, **metadata},
+        "spec": {
+            "containers": [{"name": "a", "image": "i", "env": [{"name": "T", "value": "s3cret"}]}],
+            **(spec or {}),
+        },
+        "status": status or {},
+    }
+
+
+def test_of_a_pod_neither_images_nor_environment_are_kept() -> None:
+    found = live_pod(pod({"volumes": [{"name": "data"}, {"name": "secureai-keys"}]}))
+    assert "s3cret" not in repr(found)
+    assert found.raw_binding["spec"]["volumes"] == [{"name": "secureai-keys"}]
+    assert found.workload == "llm"
+
+
+@pytest.mark.parametrize(
+    ("raw", "finished"),
+    [
+        (pod(), False),
+        (pod(status={"phase": "Running"}), False),
+        (pod(status={"phase": "Succeeded"}), True),
+        (pod(status={"phase": "Failed"}), True),
+        (pod(deletionTimestamp="2026-01-31T12:00:00Z"), True),
+    ],
+)
+def test_a_pod_that_ends_counts_no_more(raw: Json, finished: bool) -> None:
+    found = live_pod({**raw, "spec": {**raw["spec"], "runtimeClassName": "kata-qemu-tdx"}})
+    assert found.finished is finished
+    assert _takes_tdx_key(found) is not finished
+
+
+def test_only_a_tdx_runtime_class_takes_a_key() -> None:
+    assert not _takes_tdx_key(live_pod(pod()))
+    assert not _takes_tdx_key(live_pod(pod({"runtimeClassName": "gvisor"})))
+
+
+def test_a_pod_says_whether_it_is_quarantined_and_would_come_back() -> None:
+    found = live_pod(pod(labels={names.QUARANTINE_LABEL: ""}, ownerReferences=[{"controller": True}]))
+    assert found.quarantined
+    assert found.controlled
+    assert found.workload == ""
+    assert not live_pod(pod(ownerReferences=[{"controller": False}])).controlled
+
+
+def test_the_rules_of_a_role_are_read_and_those_about_urls_are_not_lost() -> None:
+    """The API server wants whoever binds a role to hold all of its rules."""
+    role = {
+        "rules": [
+            {"apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"], "verbs": ["get"]},
+            {"nonResourceURLs": ["/metrics"], "verbs": ["get"]},
+        ]
+    }
+    found = _rules(role)
+    assert found is not None
+    assert found[0] == CeilingRule(frozenset({""}), frozenset({"pods"}), frozenset({"a"}), frozenset({"get"}))
+    assert found[1].resources == {"/metrics"}
+    assert "" not in found[1].api_groups
+    assert _rules(None) is None
+    assert _rules({}) == ()
