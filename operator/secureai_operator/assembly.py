@@ -28,8 +28,10 @@ from secureai_operator.clients.vault import HvacVault
 from secureai_operator.controllers.children import Children, child_of
 from secureai_operator.controllers.finalization import Finalization
 from secureai_operator.controllers.hooks import recording_hooks
+from secureai_operator.controllers.memory import Memories
 from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
 from secureai_operator.controllers.pods import Pods, owner_of
+from secureai_operator.controllers.status_writer import StatusWriter
 from secureai_operator.controllers.triggers import Triggers
 from secureai_operator.controllers.workload import WorkloadController
 from secureai_operator.controllers.workloads import Key, Workloads
@@ -172,6 +174,7 @@ def _controller(  # noqa: PLR0917 - the parts it is made of
 ) -> WorkloadController:
     config = platform_config(settings)
     workloads = triggers.workloads
+    memories = Memories()
     hooks = recording_hooks(metrics, events, triggers.seconds_since)
     secrets = NamespaceSecrets(informers.secrets, settings.operator_namespace)
     return WorkloadController(
@@ -195,6 +198,8 @@ def _controller(  # noqa: PLR0917 - the parts it is made of
         hooks=hooks,
         now=_now,
         vault_probe_seconds=settings.vault_probe_seconds,
+        statuses=StatusWriter(workloads, memories, hooks),
+        memories=memories,
     )
 
 

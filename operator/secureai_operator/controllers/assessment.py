@@ -53,6 +53,8 @@ class Found:
     renew_at: float = 0.0
     """Unix time of the certificate's renewal; 0 if there is none."""
 
+    status_after: float = 0.0
+    """Seconds until the rest of the status is to be written; 0 if it was."""
     vault_standing: dict[C, str] = field(default_factory=dict)
 
     @property

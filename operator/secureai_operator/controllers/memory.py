@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ class Memory:
     vault_verdict: Verdict | None = None
     status: SecureAIWorkloadStatus | None = None
     """What we wrote last."""
+    drift_told_at: float = -math.inf
+    """When a drift was last written into the status, in monotonic seconds."""
     seen_status: SecureAIWorkloadStatus | None = None
     """What the CR says; somebody else may have changed it."""
     failures: int = 0

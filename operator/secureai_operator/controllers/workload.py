@@ -17,7 +17,6 @@ from secureai_operator.api import reasons
 from secureai_operator.api.conditions import ConditionType as C
 from secureai_operator.api.reasons import Reason
 from secureai_operator.api.resources import SECURE_AI_WORKLOADS
-from secureai_operator.api.workload_status import SecureAIWorkloadStatus
 from secureai_operator.clients.kube import KubeApi, ScopedKube
 from secureai_operator.clients.vault_api import VaultApi
 from secureai_operator.controllers import kubernetes_side, vault_side
@@ -29,6 +28,7 @@ from secureai_operator.controllers.memory import Memories, Memory
 from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
 from secureai_operator.controllers.pods import Pods
 from secureai_operator.controllers.secrets_side import CaChains, converge_secrets
+from secureai_operator.controllers.status_writer import StatusWriter
 from secureai_operator.controllers.vault_side import VaultOutcome, VaultSide
 from secureai_operator.controllers.workload_status import failed_status, next_status
 from secureai_operator.controllers.workloads import Key, StoredWorkload, Workloads, as_workload
@@ -69,7 +69,8 @@ class WorkloadController:
     hooks: Hooks
     now: Callable[[], datetime]
     vault_probe_seconds: float
-    memories: Memories = field(default_factory=Memories)
+    statuses: StatusWriter
+    memories: Memories
     chains: CaChains = field(default_factory=CaChains)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -82,7 +83,7 @@ class WorkloadController:
         try:
             workload = as_workload(item)
         except errors.Terminal as error:
-            await self._patch_status(
+            await self.statuses.write(
                 *failed_status(item, reasons.INVALID_SPEC, error.message, self.now()), kube
             )
             return None
@@ -105,7 +106,7 @@ class WorkloadController:
             message = "the operator failed on this workload; its log has the trace"
             failed = failed_status(item, reasons.INTERNAL_ERROR, message, self.now())
             with contextlib.suppress(errors.OperatorError):
-                await self._patch_status(*failed, kube)
+                await self.statuses.write(*failed, kube)
             raise
 
     async def _finalize(self, workload: Workload, item: StoredWorkload, kube: ScopedKube) -> float | None:
@@ -131,7 +132,7 @@ class WorkloadController:
             group.create_task(self._vault(side, item, found), name="vault")
             group.create_task(self._kubernetes(side, facts, found), name="kubernetes")
         found.vault_standing = vault_side.standing(memory)
-        await self._write_status(workload, kube, found, facts)
+        found.status_after = await self._write_status(workload, kube, found, facts)
         memory.reported = {
             entry for entry in memory.reported if entry[0].startswith("Vault") or entry in found.reported
         }
@@ -255,35 +256,13 @@ class WorkloadController:
 
     async def _write_status(
         self, workload: Workload, kube: ScopedKube, found: Found, facts: Facts | None
-    ) -> None:
+    ) -> float:
+        """Write what was found; returns in how many seconds there is more of it to write, or 0."""
         memory = self.memories.of(workload.key, workload.uid)
         memory.failures = memory.failures + 1 if found.has_failed else 0
         assessment = assess(workload, found, facts)
-        await self._patch_status(workload, next_status(workload, found, facts, assessment, self.now()), kube)
-
-    async def _patch_status(
-        self, workload: Workload, status: SecureAIWorkloadStatus, kube: ScopedKube
-    ) -> None:
-        self.hooks.status(workload, status)
-        memory = self.memories.of(workload.key, workload.uid)
-        memory.status = status
-        if status == memory.seen_status:
-            return
-        test = {"op": "test", "path": "/metadata/uid", "value": workload.uid}
-        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        try:
-            with self.workloads.writing_status(workload.key):
-                answer = await kube.json_patch(
-                    SECURE_AI_WORKLOADS,
-                    workload.name,
-                    [test, {"op": "add", "path": "/status", "value": body}],
-                    subresource="status",
-                )
-                self.workloads.put(answer)
-        except errors.KubeNotFound:
-            # A ghost: it was deleted while the watch was broken.
-            self.workloads.remove(workload.key, workload.uid)
-            raise
+        status = next_status(workload, found, facts, assessment, self.now())
+        return await self.statuses.write(workload, status, kube)
 
     def _tell_security(self, workload: Workload, reason: Reason, message: str) -> None:
         """Once per reason while it stands; repeating it would bury it."""
@@ -301,8 +280,7 @@ class WorkloadController:
         waits: list[float] = [max(0.05, memory.vault_due - time.monotonic())]
         if found.renew_at:
             waits.append(max(0.05, found.renew_at - self.now().timestamp()))
-        if found.retry_after:
-            waits.append(found.retry_after)
+        waits += [wait for wait in (found.retry_after, found.status_after) if wait]
         if more_pods or any(pod.problem for pod in facts.pods):
             waits.append(UNBOUND_SECONDS)
         exhausted = found.place is not None and found.place.verdict.reason is reasons.KEYS_EXHAUSTED
