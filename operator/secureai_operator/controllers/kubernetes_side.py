@@ -48,9 +48,9 @@ class Outcome:
     contended: str = ""
     """Kind and name of an object that something else keeps changing."""
     reported: set[tuple[str, str, str]] = field(default_factory=set)
+    """Kind, name and field of the drift that stands."""
     standing: dict[ConditionType, str] = field(default_factory=dict)
     """What was left as somebody else made it, under driftPolicy Warn, by the concern that is not true because of it."""
-    """Kind, name and field of the drift that stands."""
     retry_after: float = 0.0
     wrote: int = 0
 

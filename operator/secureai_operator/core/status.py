@@ -121,6 +121,8 @@ def _reconciling(
         return Verdict("True", reasons.TERMINATING, "access is being revoked")
     if assessment.suspended:
         return bad(reasons.SUSPENDED, "spec.suspend is true")
+    # What driftPolicy Warn leaves standing nobody works on.
+    blockers = [item for item in blockers if item[1].reason is not reasons.DRIFT_REPORTED]
     if not blockers or terminal is not None:
         return bad(reasons.SETTLED)
     if any(verdict.status == "False" for _, verdict in blockers):

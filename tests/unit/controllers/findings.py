@@ -141,6 +141,7 @@ def _outcomes(concerns: st.SearchStrategy[C]) -> st.SearchStrategy[Outcome]:
         Outcome,
         failures=st.dictionaries(concerns, _kube_verdicts, max_size=2),
         drift=st.sampled_from([None, drift(), drift(action="Reported"), drift(field="")]),
+        standing=st.dictionaries(concerns, st.just("Role saw-llm: rules"), max_size=1),
         contended=st.sampled_from(["", "", "Role saw-llm"]),
     )
 

@@ -373,6 +373,21 @@ def test_drift_that_stands_is_told_once_with_the_time_it_was_seen() -> None:
     assert after(replace(item, status=status), seen_again, minutes=9) == status
 
 
+def test_what_was_left_as_somebody_else_made_it_is_not_called_true() -> None:
+    item = ready_workload({"driftPolicy": "Warn"})
+    found = all_good(item)
+    found.kubernetes.drift = drift("NetworkPolicy", "", "Reported")
+    found.kubernetes.standing[C.NETWORK_ISOLATED] = "NetworkPolicy saw-llm-allow: deleted"
+    status = after(item, found)
+    for kind in (C.NETWORK_ISOLATED, C.READY):
+        assert said(status, kind) == ("False", "DriftReported")
+        assert "saw-llm-allow: deleted" in message(status, kind)
+    # Nobody is working on it, and pods that start go on starting.
+    assert said(status, C.RECONCILING) == ("False", "Settled")
+    assert status.binding is not None
+    assert status.binding.ready
+
+
 def test_drift_in_vault_that_stands_is_not_forgotten_while_vault_is_down() -> None:
     item = ready_workload({"driftPolicy": "Warn"})
     found = all_good(item)
