@@ -53,6 +53,11 @@ def test_a_cluster_s_prefix_is_that_of_its_own_names_only(
 
 
 @given(workload_names)
+def test_no_two_objects_of_a_workload_share_a_name(workload: str) -> None:
+    assert len(kubernetes_names(workload)) == 11
+
+
+@given(workload_names)
 def test_the_operator_s_own_binding_is_no_workload_s(workload: str) -> None:
     assert ("RoleBinding", names.NAMESPACE_SECRETS_ROLE) not in kubernetes_names(workload)
 

@@ -174,9 +174,16 @@ class WorkloadController:
             is_held=self._hold(workload, item, side.kube),
         )
         try:
-            outcome, _ = await asyncio.gather(
-                self._vault_objects(found.side, found.keys is not None), self.secrets.open(side.kube)
+            outcome, opened = await asyncio.gather(
+                self._vault_objects(found.side, found.keys is not None),
+                self.secrets.open(side.kube),
+                return_exceptions=True,
             )
+            # Both have ended, whatever came of them: what still wrote to Vault would do so beside the next pass.
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if opened is not None:
+                raise opened
             await self._wrap_data_keys(found.side, outcome)
             found.vault = outcome
         except errors.OperatorError as error:

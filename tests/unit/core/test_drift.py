@@ -71,6 +71,16 @@ def test_every_kind_that_a_workload_makes_has_its_parts() -> None:
     assert {item.resource.kind for item in OBJECTS.values()} == set(PARTS)
 
 
+@pytest.mark.parametrize("which", OBJECTS)
+def test_everything_that_is_wanted_of_an_object_is_owned(which: str) -> None:
+    item = OBJECTS[which]
+    content = {key: item.manifest[key] for key in item.manifest.keys() - {"apiVersion", "kind", "metadata"}}
+    owned = {part.split(".")[0] for part in PARTS[item.resource.kind]}
+    assert content.keys() <= owned
+    if "spec" in content:
+        assert {f"spec.{field}" for field in content["spec"]} <= set(PARTS[item.resource.kind])
+
+
 @given(specs)
 @settings(max_examples=60, deadline=None)
 def test_what_the_api_server_returns_of_our_own_is_no_drift(spec: Json) -> None:
