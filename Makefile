@@ -61,7 +61,7 @@ generate: venv ## Write everything that is generated from the code: CRDs, reason
 	@$(BIN)/python scripts/generate_admission.py manifests/base/admission
 
 .PHONY: bench
-bench: venv ## Measure on a lab with real fsync, and write docs/bench.md (minutes)
+bench: venv ## Measure on a lab with real fsync, and write bench/RESULTS.md (six minutes)
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: lab-up
