@@ -93,7 +93,7 @@ async def assemble(settings: Settings, kubeconfig: str | None) -> Parts:
     informers = _informers(kube, triggers)
     children.follow(informers.owned, informers.secrets)
     controller = _controller(settings, kube, vaults, triggers, informers, metrics, events)
-    triggers.secrets = controller.secrets
+    triggers.secrets, triggers.world = controller.secrets, controller.world
     for name, vault in vaults.items():
         vault.subscribe(partial(triggers.on_vault_health, name))
     parts = Parts(

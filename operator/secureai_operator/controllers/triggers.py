@@ -13,7 +13,7 @@ from secureai_operator.controllers.children import Children, is_secrets_binding
 from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
 from secureai_operator.controllers.pods import owner_of
 from secureai_operator.controllers.workloads import Key, Workloads
-from secureai_operator.controllers.world import LivePod
+from secureai_operator.controllers.world import LivePod, World
 from secureai_operator.core.drift import Child
 from secureai_operator.runtime.workqueue import Lane, WorkQueue
 from secureai_operator.telemetry.metrics import Metrics
@@ -34,6 +34,7 @@ class Triggers:
     queue: WorkQueue[Key]
     metrics: Metrics
     secrets: NamespaceSecrets | None = None
+    world: World | None = None
     _changed_at: dict[Key, float] = field(default_factory=dict)
 
     def seconds_since(self, key: Key) -> float | None:
@@ -76,6 +77,7 @@ class Triggers:
                 break
 
     def on_pod(self, old: LivePod | None, new: LivePod | None, live: bool) -> None:  # noqa: ARG002
+        self._forget_cluster()
         for pod in (old, new):
             key = owner_of(pod) if pod is not None else None
             if key is not None and self.workloads.get(key) is not None:
@@ -83,9 +85,14 @@ class Triggers:
 
     def on_cluster(self, old: object, new: object, live: bool) -> None:  # noqa: ARG002
         """A node or a runtime class changed: placement may have."""
+        self._forget_cluster()
         if live:
             for key in self.workloads.keys():  # noqa: SIM118 - not a mapping
                 self.queue.add(key)
+
+    def _forget_cluster(self) -> None:
+        if self.world is not None:
+            self.world.forget_cluster()
 
     def on_vault_health(self, connection: str, health: VaultHealth) -> None:
         log.info(

@@ -36,6 +36,8 @@ class StoredWorkload:
     created: str
     connection: str
     pod_labels: Mapping[str, str]
+    has_selector: bool
+    """Whether it selects its pods by labels of their own and not by its name."""
     spec: bytes
     status: bytes
 
@@ -62,6 +64,7 @@ class Workloads:
         self._by_key: dict[Key, StoredWorkload] = {}
         self._key_by_uid: dict[str, Key] = {}
         self._namespaces: dict[str, set[str]] = {}
+        self._selecting: dict[str, set[str]] = {}
         self._writing: set[Key] = set()
 
     def __len__(self) -> int:
@@ -78,6 +81,10 @@ class Workloads:
         self._by_key[new.key] = new
         self._key_by_uid[new.uid] = new.key
         self._namespaces.setdefault(new.namespace, set()).add(new.name)
+        if new.has_selector:
+            self._selecting.setdefault(new.namespace, set()).add(new.name)
+        elif old is not None and old.has_selector:
+            _discard(self._selecting, new.key)
         if old is None or not new.is_same_order(old):
             return True
         return new.status != old.status and new.key not in self._writing
@@ -98,10 +105,8 @@ class Workloads:
             return None
         del self._by_key[key]
         self._key_by_uid.pop(old.uid, None)
-        siblings = self._namespaces[key[0]]
-        siblings.discard(key[1])
-        if not siblings:
-            del self._namespaces[key[0]]
+        _discard(self._namespaces, key)
+        _discard(self._selecting, key)
         return old
 
     def get(self, key: Key) -> StoredWorkload | None:
@@ -109,6 +114,11 @@ class Workloads:
 
     def key_of(self, uid: str) -> Key | None:
         return self._key_by_uid.get(uid)
+
+    def selecting(self, namespace: str) -> Iterator[StoredWorkload]:
+        """Those that select their pods by other labels than their name: few, and the only ones that can overlap."""
+        for name in sorted(self._selecting.get(namespace, ())):
+            yield self._by_key[namespace, name]
 
     def in_namespace(self, namespace: str) -> Iterator[StoredWorkload]:
         for name in sorted(self._namespaces.get(namespace, ())):
@@ -140,6 +150,7 @@ def stored(raw: Mapping[str, Any]) -> StoredWorkload:
         force_delete=annotations.get(names.FORCE_DELETE_ANNOTATION) == "true",
         created=str(metadata.get("creationTimestamp", "")),
         connection=str((spec.get("vault") or {}).get("connection", "default")),
+        has_selector=bool(selector),
         pod_labels=dict(selector) if selector else {names.WORKLOAD_LABEL: metadata["name"]},
         spec=_bytes(spec),
         status=_bytes(raw.get("status") or {}),
@@ -175,6 +186,15 @@ def as_status(item: StoredWorkload) -> SecureAIWorkloadStatus:
         return SecureAIWorkloadStatus.model_validate_json(item.status)
     except ValidationError:
         return SecureAIWorkloadStatus()
+
+
+def _discard(names_by_namespace: dict[str, set[str]], key: Key) -> None:
+    """Take the name out, and its namespace with the last one."""
+    siblings = names_by_namespace.get(key[0])
+    if siblings is not None:
+        siblings.discard(key[1])
+        if not siblings:
+            del names_by_namespace[key[0]]
 
 
 def _bytes(value: Any) -> bytes:

@@ -63,11 +63,22 @@ class World:
     runtime_classes: Informer[str]
     pods: Informer[LivePod]
     kube: KubeApi
+    _cluster: ClusterFacts | None = None
     _ceiling: Rules = ()
     _ceiling_until: float = 0.0
     _roles: dict[tuple[str, str, str], tuple[Rules | None, float]] = field(default_factory=dict)
 
+    def forget_cluster(self) -> None:
+        """A node, a runtime class or a pod changed: the next pass looks anew."""
+        self._cluster = None
+
     def cluster(self) -> ClusterFacts:
+        """What the cluster offers; put together once for all passes until something changes."""
+        if self._cluster is None:
+            self._cluster = self._look_at_cluster()
+        return self._cluster
+
+    def _look_at_cluster(self) -> ClusterFacts:
         known = self.nodes.synced.is_set() and self.runtime_classes.synced.is_set()
         nodes = tuple(self.nodes.store.values())
         return ClusterFacts(
@@ -101,7 +112,7 @@ class World:
     def _rivals(self, workload: Workload) -> tuple[Rival, ...]:
         return tuple(
             Rival(other.name, other.created, other.pod_labels)
-            for other in self.workloads.in_namespace(workload.namespace)
+            for other in self.workloads.selecting(workload.namespace)
             if other.name != workload.name and not other.deleting
         )
 
