@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from lab import Lab, RequestFailed
+from lab import Lab, LabTimeout, RequestFailed
 from secureai_operator import names
 from secureai_operator.api.resources import EVENTS, SECURE_AI_WORKLOADS, Resource
 from tests.product import Operator, Product
@@ -127,11 +127,13 @@ class SharedOperator:
     def start(self) -> Operator:
         operator = self.current = self.product.start_operator(**self.overrides)
         self.logs.append(operator.process.log)
-        self.product.lab.wait_for(
-            lambda: logged(operator, "leading"),
-            START_SECONDS,
-            "the operator to lead\n" + operator.process.tail(),
-        )
+        try:
+            self.product.lab.wait_for(
+                lambda: logged(operator, "leading"), START_SECONDS, "the operator to lead"
+            )
+        except LabTimeout as error:
+            error.add_note(operator.process.tail())
+            raise
         return operator
 
     def stop(self) -> int | None:

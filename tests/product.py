@@ -14,6 +14,7 @@ import yaml
 
 from lab import Lab, Process
 from secureai_operator import names
+from secureai_operator.api.vault_types import VaultConnection
 from secureai_operator.clients.vault_bootstrap import VaultAdministrator
 from secureai_operator.core.bootstrap import BootstrapSpec, bootstrap_items
 from secureai_operator.core.configured import vault_connections
@@ -53,9 +54,13 @@ class Product:
         self.bootstrap_vault()
 
     def bootstrap_vault(self, **overrides: Any) -> None:
+        spec = BootstrapSpec(self.vault_connection(**overrides))
+        asyncio.run(_bootstrap(spec, self.lab.vault_root_token))
+
+    def vault_connection(self, **overrides: Any) -> VaultConnection:
+        """The connection `default`, as the operator has it."""
         settings = Settings.model_validate(_merged(self.base_settings(), overrides))
-        connection = vault_connections(settings)["default"]
-        asyncio.run(_bootstrap(BootstrapSpec(connection), self.lab.vault_root_token))
+        return vault_connections(settings)["default"]
 
     def base_settings(self) -> dict[str, Any]:
         """Settings of an operator on this lab; tests override single ones."""

@@ -69,6 +69,9 @@ class VaultSession:
             return current
         # A login under way is for everybody: only when none is, the pause counts.
         if not self._login.locked() and time.monotonic() - self._attempted < LOGIN_PAUSE:
+            if self._failure is not None:
+                # Or the reason would change between "may not log in" and "may not do this" with every pause.
+                raise self._failure
             return None
         return await self._replace(denied)
 
