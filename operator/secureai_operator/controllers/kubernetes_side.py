@@ -36,6 +36,15 @@ OWNED = {
 }
 """Every kind that a workload can own, by kind."""
 
+_CONCERNS = {
+    "ServiceAccount": ConditionType.IDENTITY_READY,
+    "Role": ConditionType.ACCESS_GRANTED,
+    "RoleBinding": ConditionType.ACCESS_GRANTED,
+    "Secret": ConditionType.KEY_READY,
+    "NetworkPolicy": ConditionType.NETWORK_ISOLATED,
+}
+"""What is not true while an object of this kind, which is no longer wanted, cannot be deleted."""
+
 DriftHook = Callable[[Workload, DriftStatus], None]
 
 
@@ -96,7 +105,7 @@ def _is_binding(step: Step) -> bool:
 
 async def _carry_out(side: Side, step: Step, outcome: Outcome) -> None:
     if isinstance(step, Delete):
-        concern, place = ConditionType.IDENTITY_READY, (step.live.kind, step.live.name)
+        concern, place = _CONCERNS[step.live.kind], (step.live.kind, step.live.name)
     else:
         concern, place = step.desired.concern, (step.desired.resource.kind, step.desired.name)
     drift = _drift_of(side, step, place)

@@ -15,7 +15,15 @@ from secureai_operator.api.vault_types import SignedCertificate
 from secureai_operator.api.workload_status import DriftStatus, SecureAIWorkloadStatus
 from secureai_operator.clients.kube import ScopedKube
 from secureai_operator.controllers.children import Children, as_child
-from secureai_operator.controllers.kubernetes_side import Outcome, Side, _drift_of, _may_heal, kube_verdict
+from secureai_operator.controllers.kubernetes_side import (
+    _CONCERNS,
+    OWNED,
+    Outcome,
+    Side,
+    _drift_of,
+    _may_heal,
+    kube_verdict,
+)
 from secureai_operator.controllers.memory import CONTENTION_LIMIT, Memory
 from secureai_operator.controllers.vault_side import (
     NewCertificate,
@@ -102,6 +110,11 @@ def test_what_we_wrote_ourselves_and_differs_now_is_drift_whatever_status_says()
 
 def test_what_is_no_longer_wanted_is_no_drift() -> None:
     assert _drift_of(side(ready_workload()), Delete(as_child(live(ACCOUNT))), PLACE) is None
+
+
+def test_what_cannot_be_deleted_has_its_concern() -> None:
+    assert set(_CONCERNS) == set(OWNED)
+    assert _CONCERNS["RoleBinding"] is C.ACCESS_GRANTED
 
 
 def test_drift_that_was_left_standing_is_drift_still_after_a_restart() -> None:
