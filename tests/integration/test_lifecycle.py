@@ -39,7 +39,8 @@ def owned(workloads: Workloads, namespace: str, resource: Resource, name: str) -
     found = workloads.find(resource, namespace, name)
     assert found is not None, f"{resource.kind} {name} does not exist"
     metadata, cr = found["metadata"], workloads.get(namespace)["metadata"]
-    assert metadata["labels"] == {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.WORKLOAD_LABEL: cr["name"]}
+    labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.WORKLOAD_LABEL: cr["name"]}
+    assert labels.items() <= metadata["labels"].items()
     (owner,) = metadata["ownerReferences"]
     assert (owner["uid"], owner["controller"], owner["kind"]) == (cr["uid"], True, "SecureAIWorkload")
     return found
