@@ -52,7 +52,7 @@ class Telemetry:
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            return answer.status, answer.read().decode().removesuffix("\n")
         finally:
             connection.close()
 
