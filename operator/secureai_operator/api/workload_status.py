@@ -47,6 +47,11 @@ class VaultStatus(StatusModel):
         description="The one name of its key, policy, auth role and PKI role.",
         examples=["saw.main.team-a.llm"],
     )
+    applied: str = Field(
+        default="",
+        description="Short form of what the operator wanted in Vault when it last wrote there.",
+        examples=["6f1ed002ab559585"],
+    )
     transit_mount: str = Field(default="", description="Mount of the key.", examples=["saw-transit"])
     pki_mount: str = Field(default="", description="Mount of the PKI role.", examples=["saw-pki"])
     auth_mount: str = Field(default="", description="Mount of the auth role.", examples=["kubernetes"])

@@ -45,6 +45,7 @@ def as_child(raw: Mapping[str, Any]) -> Child:
         owner_uid=controller_uid(raw),
         digest=digest(raw),
         certificate=_certificate(raw),
+        applied=str((metadata.get("annotations") or {}).get(names.APPLIED_ANNOTATION, ""))[:64],
     )
 
 

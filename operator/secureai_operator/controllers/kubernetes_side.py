@@ -138,7 +138,7 @@ def _drift_of(side: Side, step: Step, place: Place) -> DriftStatus | None:
             and (condition.status == "True" or condition.reason == reasons.DRIFT_REPORTED.name)
             for condition in side.workload.status.conditions
         )
-        if not was_complete:
+        if not was_complete or (not isinstance(step, Create) and step.live.is_as_applied):
             return None
     elif wanted_before != digest(step.desired.manifest):
         return None
@@ -248,6 +248,7 @@ async def _overwrite_secret(side: Side, item: DesiredObject, live: dict[str, obj
         "metadata": {
             "resourceVersion": live["metadata"]["resourceVersion"],  # type: ignore[index]
             "labels": {**metadata["labels"], names.RETAINED_LABEL: None},
+            "annotations": metadata["annotations"],
             "ownerReferences": metadata["ownerReferences"],
         },
         "data": {**item.manifest["data"], **foreign},

@@ -10,7 +10,7 @@ from secureai_operator import errors, names
 from secureai_operator.api.certificate import CertificateFacts
 from secureai_operator.api.conditions import ConditionType
 from secureai_operator.api.resources import SECRETS
-from secureai_operator.api.workload import CertificateDelivery
+from secureai_operator.api.workload import CertificateDelivery, DriftPolicy
 from secureai_operator.clients.vault_api import VaultApi
 from secureai_operator.clients.x509 import ca_digest
 from secureai_operator.controllers import kubernetes_side
@@ -51,6 +51,10 @@ class CaChains:
             known = ca_digest((await vault.ca_chain()).encode())
             self._digests[connection] = (known, time.monotonic() + CA_SECONDS)
         return known
+
+    def learn(self, connection: str, chain_pem: str) -> None:
+        """A certificate was just signed: its chain is newer than what was read."""
+        self._digests[connection] = (ca_digest(chain_pem.encode()), time.monotonic() + CA_SECONDS)
 
 
 async def converge_secrets(
@@ -97,16 +101,19 @@ async def _certificate_steps(  # noqa: PLR0917 - the pass's own context
         reason = renewal_reason(workload, _usable(side, live), known_ca, side.now, spread)
         if not reason:
             return []
-        new = await sign_certificate(vault)
+        is_drift = workload.status.certificate is not None and reason in _FOREIGN
+        if is_drift and workload.spec.drift_policy is DriftPolicy.WARN:
+            # It is only to be reported: a certificate that nobody gets need not be signed.
+            item = _tls_manifest(workload, {})
+        else:
+            new = await sign_certificate(vault)
+            chains.learn(workload.spec.vault.connection, new.signed.ca_chain_pem)
+            item = _tls_secret(workload, new)
     except errors.OperatorError as error:
         found.certificate_failure = vault_verdict(error)
         return []
-    item = _tls_secret(workload, new)
-    was_there = workload.status.certificate is not None
     # A new certificate is never what was applied before; only a foreign change is drift and not a renewal.
-    side.memory.applied[item.resource.kind, item.name] = (
-        digest(item.manifest) if was_there and reason in _FOREIGN else b""
-    )
+    side.memory.applied[item.resource.kind, item.name] = digest(item.manifest) if is_drift else b""
     if live is None:
         return [Create(item)]
     parts = differing_parts("Secret", digest(item.manifest), live.digest)

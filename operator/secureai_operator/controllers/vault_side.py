@@ -59,6 +59,8 @@ class VaultSide:
     on_security: SecurityHook
     is_held: Callable[[], Awaitable[None]]
     """Returns when our finalizer is on the CR: until then nothing may be made that only it would clean up."""
+    has_record: Callable[[], Awaitable[bool]]
+    """Whether a Secret of wrapped data keys is there: the proof that there was a key, whatever status says."""
 
 
 @dataclass(slots=True)
@@ -117,7 +119,7 @@ async def _observe(side: VaultSide) -> VaultObserved:
 
 async def _settled_key(side: VaultSide, key: KeyState | None, outcome: VaultOutcome) -> KeyState | None:
     """The key with its verdict, after making it if it never was."""
-    if key is None and may_create_key(side.workload):
+    if key is None and may_create_key(side.workload) and not await side.has_record():
         try:
             key = await side.vault.create_key(side.desired.name, key_type=side.desired.key_type)
         except errors.OperatorError as error:
@@ -161,8 +163,10 @@ async def _write(
         "VaultPolicy": lambda: side.vault.write_policy(name, side.desired.policy),
         "VaultAuthRole": lambda: side.vault.write_auth_role(name, side.desired.auth_role),
     }
-    if side.desired.pki_role is not None:
-        pki_role = side.desired.pki_role
+    pki_role = side.desired.pki_role
+    if pki_role is None:
+        writers["VaultPkiRole"] = lambda: side.vault.delete_pki_role(name)
+    else:
         writers["VaultPkiRole"] = lambda: side.vault.write_pki_role(name, pki_role)
     concern = _concern(difference.kind)
     try:
@@ -208,7 +212,9 @@ def _is_foreign(side: VaultSide, difference: VaultDifference) -> bool:
         return whole_for != -1 or workload.status.vault is not None
     if whole_for != -1:
         return whole_for == workload.generation
-    # The first look of this process: status tells how the last one left it.
+    # The first look of this process: status tells how the last one left it, and what that one wanted.
+    if workload.status.vault is not None and workload.status.vault.applied not in ("", side.desired.seal):
+        return False
     made = condition(workload.status.conditions, _concern(difference.kind))
     if made is None or made.observed_generation != workload.generation:
         return False
@@ -258,22 +264,39 @@ def _key_status(workload: Workload, key: KeyState) -> KeyStatus:
     )
 
 
-async def wrap_missing_data_keys(side: VaultSide, outcome: VaultOutcome, *, is_recorded: bool) -> None:
+async def wrap_missing_data_keys(side: VaultSide, outcome: VaultOutcome) -> None:
     """Every declared data key that status does not record: taken from the Secret if there is one, or made."""
     missing = missing_data_keys(side.workload)
     if not missing or outcome.key is None or outcome.key.status != "True":
         return
     try:
-        found = await _recorded_in_secret(side) if is_recorded else {}
+        found = await _recorded_in_secret(side) if await side.has_record() else {}
         made = [
             DataKeyStatus(name=name, key_version=key_version(wrapped) or 0, wrapped=wrapped)
             for name, bits in missing
-            for wrapped in [found.get(name) or await side.vault.new_data_key(side.desired.name, bits)]
+            for wrapped in [
+                await _adopted(side, found[name])
+                if name in found
+                else await side.vault.new_data_key(side.desired.name, bits)
+            ]
         ]
+    except errors.VaultRefused:
+        outcome.failures[C.KEY_READY] = bad(
+            reasons.DATA_KEY_LOST,
+            f"Secret {names.keys_secret(side.workload.name)} holds a data key that this key did not wrap; "
+            "restore the Secret from a backup, or take the entry out for a new data key",
+        )
+        return
     except errors.OperatorError as error:
         outcome.failures[C.KEY_READY] = vault_verdict(error)
         return
     outcome.data_keys = tuple(sorted((*outcome.data_keys, *made), key=lambda data_key: data_key.name))
+
+
+async def _adopted(side: VaultSide, wrapped: str) -> str:
+    """A data key found in a Secret, wrapped anew: who may write Secrets must not plant one that nobody can unwrap."""
+    (rewrapped,) = await side.vault.rewrap(side.desired.name, [wrapped])
+    return rewrapped
 
 
 async def _recorded_in_secret(side: VaultSide) -> dict[str, str]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from zlib import crc32
 
 from secureai_operator import errors, names
@@ -172,6 +173,7 @@ class WorkloadController:
             on_drift=self.hooks.drift,
             on_security=self._tell_security,
             is_held=self._hold(workload, item, side.kube),
+            has_record=partial(self._has_record, workload, side.kube),
         )
         try:
             outcome, opened = await asyncio.gather(
@@ -184,7 +186,7 @@ class WorkloadController:
                 raise outcome
             if opened is not None:
                 raise opened
-            await self._wrap_data_keys(found.side, outcome)
+            await vault_side.wrap_missing_data_keys(found.side, outcome)
             found.vault = outcome
         except errors.OperatorError as error:
             found.vault_error = error
@@ -215,10 +217,6 @@ class WorkloadController:
             memory.vault_due = vault_side.next_look(self.vault_probe_seconds, _spread(workload.uid))
         return outcome
 
-    async def _wrap_data_keys(self, side: VaultSide, outcome: VaultOutcome) -> None:
-        place = (side.workload.namespace, names.keys_secret(side.workload.name))
-        await vault_side.wrap_missing_data_keys(side, outcome, is_recorded=self.secrets.holds(place))
-
     def _is_look_due(self, workload: Workload, memory: Memory) -> bool:
         return (
             memory.vault is None
@@ -244,6 +242,10 @@ class WorkloadController:
             await adding
 
         return held
+
+    async def _has_record(self, workload: Workload, kube: ScopedKube) -> bool:
+        await self.secrets.open(kube)
+        return self.secrets.holds((workload.namespace, names.keys_secret(workload.name)))
 
     async def _add_finalizer(self, item: StoredWorkload, kube: ScopedKube) -> None:
         """Seen on the CR before anything is made outside the cluster: from then on deletion waits for the revocation."""

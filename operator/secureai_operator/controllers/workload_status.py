@@ -51,6 +51,7 @@ def next_status(
         fields["vault"] = VaultStatus(
             connection=found.connection.name,
             name=found.side.desired.name,
+            applied=found.side.desired.seal if not found.vault.failures else _applied_before(before),
             transit_mount=found.connection.transit_mount,
             pki_mount=found.connection.pki_mount,
             auth_mount=found.connection.auth_mount,
@@ -61,6 +62,10 @@ def next_status(
         fields["binding"] = _binding(workload, found, facts, assessment)
         fields["pods"] = _pods_status(facts.pods)
     return before.model_copy(update=fields)
+
+
+def _applied_before(before: SecureAIWorkloadStatus) -> str:
+    return before.vault.applied if before.vault is not None else ""
 
 
 def _last_drift(before: DriftStatus | None, new: DriftStatus | None) -> DriftStatus | None:

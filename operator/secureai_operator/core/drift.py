@@ -46,6 +46,18 @@ class Child:
     digest: bytes
     """The digests of its parts one after the other, the metadata's first."""
     certificate: CertificateFacts | None = None
+    applied: str = ""
+    """The seal of what the operator wanted when it last wrote the object."""
+
+    @property
+    def is_as_applied(self) -> bool:
+        """Whether nobody changed it since: what differs from it now is our own mind, of another version or setting."""
+        return self.applied == seal(self.digest)
+
+
+def seal(digests: bytes) -> str:
+    """A short form of an object's digests, for its annotation."""
+    return blake2b(digests, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def digest(manifest: Manifest) -> bytes:

@@ -89,6 +89,10 @@ def drift(kind: str = "Role", field: str = "rules", action: str = "Healed") -> D
     )
 
 
+async def _no_record() -> bool:
+    return False
+
+
 def vault_side(item: Workload, memory: Memory | None = None) -> VaultSide:
     """A Vault half that nothing is asked of: only what it wants counts here."""
     return VaultSide(
@@ -101,6 +105,7 @@ def vault_side(item: Workload, memory: Memory | None = None) -> VaultSide:
         on_drift=lambda *_: None,
         on_security=lambda *_: None,
         is_held=cast("Any", None),
+        has_record=_no_record,
     )
 
 

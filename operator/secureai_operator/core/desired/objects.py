@@ -10,6 +10,7 @@ from typing import Any
 from secureai_operator import names
 from secureai_operator.api.conditions import ConditionType
 from secureai_operator.api.resources import Resource
+from secureai_operator.core.drift import digest, seal
 from secureai_operator.core.facts import Manifest, Workload
 
 
@@ -48,6 +49,7 @@ def desired_object(
         },
         **content,
     }
+    manifest["metadata"]["annotations"] = {names.APPLIED_ANNOTATION: seal(digest(manifest))}
     return DesiredObject(resource, name, manifest, concern)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from secureai_operator import names
 from secureai_operator.api.model import seconds
@@ -24,6 +25,11 @@ class DesiredVault:
     policy: str
     auth_role: AuthRole
     pki_role: PkiRole | None
+
+    @property
+    def seal(self) -> str:
+        """A short form of all of it: a later version or setting of the operator wants something else."""
+        return blake2b(repr(self).encode(), digest_size=8).hexdigest()
 
 
 def desired_vault(workload: Workload, config: PlatformConfig, connection: Connection) -> DesiredVault:
@@ -109,7 +115,9 @@ def vault_differences(desired: DesiredVault, observed: VaultObserved) -> Iterato
         yield VaultDifference("VaultPolicy", desired.name, "" if observed.policy is None else "policy")
     if observed.auth_role != desired.auth_role:
         yield VaultDifference("VaultAuthRole", desired.name, _field(desired.auth_role, observed.auth_role))
-    if desired.pki_role is not None and observed.pki_role != desired.pki_role:
+    if desired.pki_role is None and observed.pki_role is not None:
+        yield VaultDifference("VaultPkiRole", desired.name, "role")
+    elif desired.pki_role is not None and observed.pki_role != desired.pki_role:
         yield VaultDifference("VaultPkiRole", desired.name, _field(desired.pki_role, observed.pki_role))
 
 
