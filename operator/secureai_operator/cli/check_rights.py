@@ -10,7 +10,6 @@ from secureai_operator.api.resources import (
     CLUSTER_ROLES,
     CONFIG_MAPS,
     EVENTS,
-    KEY_ROTATION_POLICIES,
     LEASES,
     MUTATING_ADMISSION_POLICIES,
     NAMESPACES,
@@ -63,8 +62,7 @@ _HOME = names.OPERATOR_NAMESPACE
 NEEDED: tuple[Right, ...] = (
     *_rights(SECURE_AI_WORKLOADS, "list", "watch", "patch"),
     *_rights(SECURE_AI_WORKLOADS, "patch", subresource="status"),
-    *_rights(KEY_ROTATION_POLICIES, "list", "watch"),
-    *_rights(SERVICE_ACCOUNTS, *_WHOLE),
+    *_rights(SERVICE_ACCOUNTS, "get", "list", "watch", "create", "patch"),
     *_rights(ROLES, *_WHOLE),
     *_rights(ROLE_BINDINGS, *_WHOLE),
     *_rights(NETWORK_POLICIES, *_WHOLE),

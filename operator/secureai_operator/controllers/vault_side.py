@@ -294,9 +294,12 @@ async def wrap_missing_data_keys(side: VaultSide, outcome: VaultOutcome) -> None
 
 
 async def _adopted(side: VaultSide, wrapped: str) -> str:
-    """A data key found in a Secret, wrapped anew: who may write Secrets must not plant one that nobody can unwrap."""
+    """A data key found in a Secret, if the key can unwrap it: who may write Secrets must not plant another.
+
+    Rewrapping is the proof that needs no right to decrypt; its result counts only if it is of a newer version.
+    """
     (rewrapped,) = await side.vault.rewrap(side.desired.name, [wrapped])
-    return rewrapped
+    return wrapped if key_version(rewrapped) == key_version(wrapped) else rewrapped
 
 
 async def _recorded_in_secret(side: VaultSide) -> dict[str, str]:
