@@ -19,8 +19,7 @@ OVERLAY = BASE.parent / "overlays" / "webhook"
 GRANTED = {
     ("secureai.dev", "secureaiworkloads", ""): "list patch watch",
     ("secureai.dev", "secureaiworkloads/status", ""): "patch",
-    ("secureai.dev", "keyrotationpolicies", ""): "list watch",
-    ("", "serviceaccounts", ""): "create delete get list patch watch",
+    ("", "serviceaccounts", ""): "create get list patch watch",
     ("rbac.authorization.k8s.io", "roles", ""): "create delete get list patch watch",
     ("rbac.authorization.k8s.io", "rolebindings", ""): "create delete get list patch watch",
     ("networking.k8s.io", "networkpolicies", ""): "create delete get list patch watch",
