@@ -12,6 +12,9 @@ from lab import Lab
 from secureai_operator import names
 
 OPERATOR = f"system:serviceaccount:{names.OPERATOR_NAMESPACE}:{names.OPERATOR_SERVICE_ACCOUNT}"
+EXPECTED_DENIALS: set[str] = set()
+"""Namespaces in which a test took rights from the operator on purpose."""
+
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 _REVIEWS = frozenset({"selfsubjectaccessreviews", "subjectaccessreviews", "tokenreviews"})
 """Questions, though they are sent with POST."""
