@@ -11,7 +11,7 @@ import pytest
 
 from lab import Lab
 from secureai_operator import names
-from secureai_operator.api.workload import Toleration
+from secureai_operator.api.confidential import Toleration
 from secureai_operator.api.workload_status import BindingStatus
 from secureai_operator.core.desired.binding import (
     ENFORCEMENT_ANNOTATION,

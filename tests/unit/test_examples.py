@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from secureai_operator import names
+from secureai_operator.api.confidential import ConfidentialMode
 from secureai_operator.api.rotation import KeyRotationPolicySpec
-from secureai_operator.api.workload import ConfidentialMode, Enforcement, SecureAIWorkloadSpec
+from secureai_operator.api.workload import Enforcement, SecureAIWorkloadSpec
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FILES = sorted(path.name for path in EXAMPLES.glob("*.yaml"))

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from secureai_operator import names
+from secureai_operator.api.confidential import Platform
 from secureai_operator.api.model import DNS_LABEL, DURATION
-from secureai_operator.api.workload import ENCRYPTING_KEY_TYPES, Platform
+from secureai_operator.api.workload import ENCRYPTING_KEY_TYPES
 
 GRANTS_MAX = 24
 """Combinations of group, resource, name and verb: each costs one check of the author's own rights at admission."""

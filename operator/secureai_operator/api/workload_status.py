@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from secureai_operator.api.confidential import Toleration
 from secureai_operator.api.model import StatusModel
-from secureai_operator.api.workload import Toleration
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, max_length=32)]
 """RFC 3339 in UTC with seconds, such as 2026-01-31T12:00:00Z."""

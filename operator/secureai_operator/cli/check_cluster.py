@@ -7,6 +7,7 @@ from typing import Any
 
 from secureai_operator import names
 from secureai_operator.api import crd
+from secureai_operator.api.confidential import Platform
 from secureai_operator.api.resources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -19,7 +20,6 @@ from secureai_operator.api.resources import (
     VALIDATING_ADMISSION_POLICIES,
     VALIDATING_ADMISSION_POLICY_BINDINGS,
 )
-from secureai_operator.api.workload import Platform
 from secureai_operator.cli.check_item import Item, Verdict
 from secureai_operator.cli.operator_lease import leadership
 from secureai_operator.cli.output import utc_now

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from secureai_operator import names
+from secureai_operator.api.access import RoleKind, RoleRef
 from secureai_operator.api.resources import CLUSTER_ROLES, NODES, ROLES, RUNTIME_CLASSES
-from secureai_operator.api.workload import RoleKind, RoleRef
 from secureai_operator.clients.kube_user import Json, KubeUser
 from secureai_operator.core.configured import platform_config
 from secureai_operator.core.facts import CeilingRule, ClusterFacts, Facts, Workload

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from secureai_operator import names
+from secureai_operator.api.access import RoleKind
 from secureai_operator.api.resources import CLUSTER_ROLES, ROLES
-from secureai_operator.api.workload import RoleKind
 from secureai_operator.clients.kube import KubeApi
 from secureai_operator.controllers.workloads import Workloads
 from secureai_operator.core.desired.placement import TDX_KEYS

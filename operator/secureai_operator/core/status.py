@@ -10,8 +10,9 @@ from typing import Literal
 from secureai_operator.api import reasons
 from secureai_operator.api.conditions import ConditionType as C
 from secureai_operator.api.conditions import merged, rfc3339
+from secureai_operator.api.confidential import ConfidentialMode
 from secureai_operator.api.reasons import Reason
-from secureai_operator.api.workload import ConfidentialMode, Enforcement
+from secureai_operator.api.workload import Enforcement
 from secureai_operator.api.workload_status import Condition
 from secureai_operator.core.facts import Workload
 from secureai_operator.core.verdict import Verdict, bad, good, unknown

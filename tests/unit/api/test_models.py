@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from secureai_operator.api.confidential import ConfidentialMode
 from secureai_operator.api.model import seconds
 from secureai_operator.api.reasons import REASONS
 from secureai_operator.api.rotation import KeyRotationPolicySpec, KeyRotationPolicyStatus
 from secureai_operator.api.rules import CRON
 from secureai_operator.api.workload import (
     CertificateSpec,
-    ConfidentialMode,
     DeletionPolicy,
     DriftPolicy,
     Enforcement,

@@ -8,9 +8,9 @@ from typing import Any
 
 from secureai_operator import names
 from secureai_operator.api import reasons
+from secureai_operator.api.access import AccessRule
 from secureai_operator.api.conditions import ConditionType
 from secureai_operator.api.resources import ROLE_BINDINGS, ROLES
-from secureai_operator.api.workload import AccessRule
 from secureai_operator.core.desired.objects import DesiredObject, desired_object
 from secureai_operator.core.facts import CeilingRule, Facts, Workload
 from secureai_operator.core.verdict import Verdict, bad

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from secureai_operator import names
-from secureai_operator.api.workload import Toleration
+from secureai_operator.api.confidential import Toleration
 from secureai_operator.api.workload_status import BindingStatus
 
 Pod = Mapping[str, Any]

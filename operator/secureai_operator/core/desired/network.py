@@ -7,8 +7,9 @@ from typing import Any
 
 from secureai_operator import names
 from secureai_operator.api.conditions import ConditionType
+from secureai_operator.api.network import NetworkPeer
 from secureai_operator.api.resources import NETWORK_POLICIES
-from secureai_operator.api.workload import Enforcement, NetworkPeer
+from secureai_operator.api.workload import Enforcement
 from secureai_operator.core.desired.objects import DesiredObject, desired_object
 from secureai_operator.core.facts import Facts, PeerAddress, Workload
 

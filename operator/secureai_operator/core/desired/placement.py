@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from secureai_operator.api import reasons
-from secureai_operator.api.workload import ConfidentialMode, Platform
+from secureai_operator.api.confidential import ConfidentialMode, Platform
 from secureai_operator.core.facts import ClusterFacts, Facts, NodeFacts, Workload
 from secureai_operator.core.verdict import Verdict, bad, good, unknown
 

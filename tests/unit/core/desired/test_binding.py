@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secureai_operator import names
-from secureai_operator.api.workload import Toleration
+from secureai_operator.api.confidential import Toleration
 from secureai_operator.api.workload_status import BindingStatus
 from secureai_operator.core.desired.binding import (
     ENFORCEMENT_ANNOTATION,

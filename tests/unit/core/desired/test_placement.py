@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from secureai_operator.api import reasons
+from secureai_operator.api.confidential import Platform
 from secureai_operator.api.reasons import Reason
 from secureai_operator.api.rules import PLATFORMS_WITHOUT_GPU
-from secureai_operator.api.workload import Platform
 from secureai_operator.api.workload_status import BindingStatus, SecureAIWorkloadStatus
 from secureai_operator.core.desired.placement import PRESETS, Placement, placement
 from secureai_operator.core.facts import ClusterFacts
