@@ -297,7 +297,7 @@ def test_a_plan_foretells_what_an_apply_would_not_tell(
         ({"access": {"rules": [{**RULE, "verbs": ["*"]}]}}, "verbs"),
     ],
 )
-def test_a_file_that_would_be_refused_is_refused_with_the_api_servers_words(  # noqa: PLR0917 - fixtures
+def test_a_file_that_would_be_refused_is_refused_with_the_api_servers_words(
     secureai: Secureai, namespace: str, config: str, tmp_path: Path, spec: Json, said: str
 ) -> None:
     planned = secureai("plan", "-f", written(tmp_path, namespace, **spec), "--config", config)
