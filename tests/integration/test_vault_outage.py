@@ -91,12 +91,34 @@ def limited(lab: Lab, _product: Product) -> Iterator[None]:
         lab.vault_request("DELETE", quota)
 
 
+@contextlib.contextmanager
+def moved(lab: Lab, _product: Product) -> Iterator[None]:
+    """The transit mount is somewhere else, with all of its keys."""
+    _move(lab, TRANSIT, f"{TRANSIT}-away")
+    try:
+        yield
+    finally:
+        _move(lab, f"{TRANSIT}-away", TRANSIT)
+
+
+def _move(lab: Lab, source: str, target: str) -> None:
+    job = lab.vault_request("POST", "sys/remount", {"from": source, "to": target})["data"]["migration_id"]
+    status = f"sys/remount/status/{job}"
+
+    def done() -> bool:
+        found = lab.vault_request("GET", status)["data"]["migration_info"]["status"]
+        return bool(found == "success")
+
+    lab.wait_for(done, 10, "the mount to be moved")
+
+
 OUTAGES = [
     pytest.param(stopped, "VaultUnreachable", NAMED_SECONDS, id="stopped"),
     pytest.param(sealed, "VaultSealed", NAMED_SECONDS, id="sealed"),
     pytest.param(hung, "VaultTimeout", HUNG_SECONDS, id="hung"),
     pytest.param(without_policy, "VaultForbidden", NAMED_SECONDS, id="no-policy"),
     pytest.param(without_role, "VaultLoginFailed", LOGIN_SECONDS, id="no-role"),
+    pytest.param(moved, "VaultMountMissing", HUNG_SECONDS, id="moved"),
     pytest.param(limited, "VaultRateLimited", HUNG_SECONDS, id="limited"),
 ]
 
@@ -145,7 +167,7 @@ def test_an_outage_is_named_borne_and_over_in_time(
     before = workloads.get(team)["status"]
     with outage(lab, product):
         workloads.wait_condition(team, "llm", "VaultReachable", "False", reason, deadline)
-        if outage is not limited:  # a Vault that limits one mount is up
+        if outage not in (limited, moved):  # a Vault with one mount that is not served is up
             lab.wait_for(lambda: up(operator) == 0, NAMED_SECONDS, "secureai_vault_up to be 0")
 
         # Kubernetes heals meanwhile, the Secret of wrapped data keys too: nothing of Vault is needed for it.

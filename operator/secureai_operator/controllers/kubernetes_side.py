@@ -266,7 +266,8 @@ def kube_verdict(error: errors.OperatorError, place: Place) -> Verdict:
     what = f"{place[0]} {place[1]}"
     if error.reason == reasons.NAME_CONFLICT.name:
         return bad(reasons.NAME_CONFLICT, error.message)
-    if isinstance(error, errors.KubeForbidden):
+    # A quota or a policy of the cluster answers 403 as well: what is missing then is no right of the operator.
+    if isinstance(error, errors.KubeForbidden) and error.reason == reasons.OPERATOR_FORBIDDEN.name:
         return bad(
             reasons.OPERATOR_FORBIDDEN, f"the operator may not write {what}; apply manifests/base again"
         )
