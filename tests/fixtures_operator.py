@@ -28,6 +28,7 @@ HEAL_SECONDS = 5.0
 
 Json = dict[str, Any]
 
+_ADMITTING = pytest.StashKey[int | None]()
 _SHARED = pytest.StashKey["SharedOperator"]()
 
 
@@ -331,9 +332,30 @@ def workloads(lab: Lab) -> Workloads:
     return Workloads(lab)
 
 
+def _wait_for_admission(lab: Lab, session: pytest.Session) -> None:
+    """After its start an API server refuses what our policies match until it has found our kinds: up to half a minute."""
+    server = lab.component("kube-apiserver").pid
+    if session.stash.get(_ADMITTING, None) == server:
+        return
+    pod = {
+        "metadata": {"name": "nobody", "labels": {names.WORKLOAD_LABEL: "nobody"}},
+        "spec": {"containers": [{"name": "main", "image": "none"}]},
+    }
+
+    def knows_our_kinds() -> bool:
+        code, text = lab.api.raw("POST", "/api/v1/namespaces/default/pods?dryRun=All", pod)
+        return code < 500 and "failed to configure policy" not in text
+
+    lab.wait_for(knows_our_kinds, 90, "admission to know our kinds")
+    session.stash[_ADMITTING] = server
+
+
 @pytest.fixture(autouse=True)
 def _operator_where_asked_for(request: pytest.FixtureRequest) -> None:
     """Running for every test that asks for it, whatever the one before did; and for no other."""
+    if "product" in request.fixturenames or "operator" in request.fixturenames:
+        request.getfixturevalue("product")
+        _wait_for_admission(request.getfixturevalue("lab"), request.session)
     if "operator" in request.fixturenames:
         shared: SharedOperator = request.getfixturevalue("operator")
         shared.ensure_running()

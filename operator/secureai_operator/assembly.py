@@ -86,13 +86,14 @@ async def assemble(settings: Settings, kubeconfig: str | None) -> Parts:
         instance=identity,
         on_result=metrics.kubernetes_event,
     )
-    vaults = _vaults(settings, metrics)
+    elector = _elector(settings, kube, identity)
+    vaults = _vaults(settings, metrics, elector)
     workloads, children = Workloads(), Children()
     queue: WorkQueue[Key] = WorkQueue()
     triggers = Triggers(workloads, children, queue, metrics)
     informers = _informers(kube, triggers)
     children.follow(informers.owned, informers.secrets)
-    controller = _controller(settings, kube, vaults, triggers, informers, metrics, events)
+    controller = _controller(settings, kube, vaults, triggers, informers, metrics, events, elector)
     triggers.secrets, triggers.world = controller.secrets, controller.world
     for name, vault in vaults.items():
         vault.subscribe(partial(triggers.on_vault_health, name))
@@ -109,7 +110,7 @@ async def assemble(settings: Settings, kubeconfig: str | None) -> Parts:
         secrets=informers.secrets,
         controller=controller,
         workers=_workers(settings, queue, controller, metrics),
-        elector=_elector(settings, kube, identity),
+        elector=elector,
         binding=await _binding_backend(settings, kube),
     )
     _watch_metrics(parts)
@@ -171,6 +172,7 @@ def _controller(  # noqa: PLR0917 - the parts it is made of
     informers: _Informers,
     metrics: Metrics,
     events: EventRecorder,
+    elector: Elector,
 ) -> WorkloadController:
     config = platform_config(settings)
     workloads = triggers.workloads
@@ -198,18 +200,20 @@ def _controller(  # noqa: PLR0917 - the parts it is made of
         hooks=hooks,
         now=_now,
         vault_probe_seconds=settings.vault_probe_seconds,
+        leads=lambda: elector.is_leader,
         statuses=StatusWriter(workloads, memories, hooks),
         memories=memories,
     )
 
 
-def _vaults(settings: Settings, metrics: Metrics) -> dict[str, HvacVault]:
+def _vaults(settings: Settings, metrics: Metrics, elector: Elector) -> dict[str, HvacVault]:
     return {
         name: HvacVault(
             connection,
             needed_capabilities(connection),
             observe=partial(metrics.vault_request, name),
             is_urgent=_is_urgent,
+            may_write=lambda: elector.is_leader,
         )
         for name, connection in vault_connections(settings).items()
     }

@@ -26,6 +26,11 @@ _RETRIED: dict[int, tuple[type[errors.Retry], str, float | None]] = {
 """Status codes that may pass, with how long to wait if the answer does not say."""
 
 
+_POLICY_NOT_READY = "failed to configure policy"
+"""What a ValidatingAdmissionPolicy says whose paramKind cannot be found yet. Source: apiserver, policy/validating."""
+_POLICY_SECONDS = 1.0
+
+
 def error_from_answer(
     what: str, status: int, headers: Mapping[str, str], body: bytes, *, conditional: bool = False
 ) -> errors.OperatorError:
@@ -39,6 +44,9 @@ def error_from_answer(
     if status == _INVALID and conditional and not _causes(details):
         # A `test` that does not hold is answered like an invalid object, only without a cause.
         status = _CONFLICT
+    if status in (_INVALID, _FORBIDDEN) and _POLICY_NOT_READY in str(details.get("message", "")):
+        # After its start an API server's admission does not know our kinds until its next look at what it serves.
+        return errors.KubeUnavailable("KubernetesUnavailable", message, _POLICY_SECONDS)
     if status == _FORBIDDEN:
         return errors.KubeForbidden(_reason_of_forbidden(details), message)
     if status == _UNAUTHORIZED:

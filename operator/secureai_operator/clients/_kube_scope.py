@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from secureai_operator import errors
@@ -14,14 +14,23 @@ class ScopedKube:
     """The verbs of `KubeApi` within one namespace; nothing of another one can be named, so nothing can be reached.
 
     A cluster-scoped resource, and a manifest that says another namespace, name or kind than the call, is refused
-    with errors.Terminal before anything is sent.
+    with errors.Terminal before anything is sent. So is a write, with errors.Retry, while not `may_write`: a process
+    that was frozen and woke up again must not act on what it knew when it led.
     """
 
-    def __init__(self, api: KubeApi, namespace: str) -> None:
+    def __init__(self, api: KubeApi, namespace: str, may_write: Callable[[], bool] = lambda: True) -> None:
         if not namespace:
             raise ValueError("a scope needs a namespace")
         self._api = api
+        self._may_write = may_write
         self.namespace = namespace
+
+    @property
+    def _writer(self) -> KubeApi:
+        """The API for a write. Raises errors.Retry if another process may be the one to write by now."""
+        if not self._may_write():
+            raise errors.Retry("Retrying", "this process does not lead any more")
+        return self._api
 
     async def get(self, res: Resource, name: str) -> Json | None:
         return await self._api.get(_namespaced(res), self.namespace, name)
@@ -53,7 +62,7 @@ class ScopedKube:
         dry_run: bool = False,
     ) -> Json:
         ours = self._ours(res, name, manifest)
-        return await self._api.apply(
+        return await self._writer.apply(
             res, self.namespace, name, ours, force=force, subresource=subresource, dry_run=dry_run
         )
 
@@ -65,13 +74,13 @@ class ScopedKube:
         dry_run: bool = False,
     ) -> Json:
         ours = self._ours(res, None, manifest)
-        return await self._api.create(res, self.namespace, ours, dry_run=dry_run)
+        return await self._writer.create(res, self.namespace, ours, dry_run=dry_run)
 
     async def update(
         self, res: Resource, name: str, manifest: Mapping[str, Any], *, subresource: str | None = None
     ) -> Json:
         ours = self._ours(res, name, manifest)
-        return await self._api.update(res, self.namespace, name, ours, subresource=subresource)
+        return await self._writer.update(res, self.namespace, name, ours, subresource=subresource)
 
     async def delete(
         self,
@@ -82,7 +91,7 @@ class ScopedKube:
         resource_version: str | None = None,
         propagation: str | None = None,
     ) -> bool:
-        return await self._api.delete(
+        return await self._writer.delete(
             _namespaced(res),
             self.namespace,
             name,
@@ -94,19 +103,19 @@ class ScopedKube:
     async def json_patch(
         self, res: Resource, name: str, ops: Sequence[Mapping[str, Any]], *, subresource: str | None = None
     ) -> Json:
-        return await self._api.json_patch(
+        return await self._writer.json_patch(
             _namespaced(res), self.namespace, name, ops, subresource=subresource
         )
 
     async def merge_patch(
         self, res: Resource, name: str, patch: Mapping[str, Any], *, subresource: str | None = None
     ) -> Json:
-        return await self._api.merge_patch(
+        return await self._writer.merge_patch(
             _namespaced(res), self.namespace, name, patch, subresource=subresource
         )
 
     async def evict(self, pod: str, uid: str) -> bool:
-        return await self._api.evict(self.namespace, pod, uid)
+        return await self._writer.evict(self.namespace, pod, uid)
 
     async def can_i(
         self, verb: str, res: Resource, name: str | None = None, subresource: str | None = None

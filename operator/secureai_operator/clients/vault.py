@@ -31,7 +31,7 @@ from secureai_operator.clients._vault_http import Answer
 from secureai_operator.clients._vault_line import Observe, Request, VaultLine
 from secureai_operator.clients._vault_session import VaultSession
 from secureai_operator.clients.vault_api import VaultApi
-from secureai_operator.errors import VaultDenied, VaultRefused
+from secureai_operator.errors import Retry, VaultDenied, VaultRefused
 
 __all__ = ["HvacVault", "VaultApi"]
 
@@ -52,6 +52,7 @@ class HvacVault:
     `needed` maps the paths the operator's work needs to the capability it needs there; losing one makes health
     `Denied`. `observe` gets operation, status code (or what came instead of one) and seconds of every request. Calls made while
     `is_urgent()` do not wait for the token bucket: a revocation overtakes a thousand creations.
+    While not `may_write()` no write is sent: a process that was frozen must not go on where it stood.
     Names that do not begin with the connection's prefix are refused before anything is sent.
     """
 
@@ -62,8 +63,10 @@ class HvacVault:
         *,
         observe: Observe = _ignore,
         is_urgent: Callable[[], bool] = bool,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self.connection = connection
+        self._may_write = may_write
         self._line = VaultLine(connection, observe, is_urgent)
         self._session = VaultSession(self._line, connection, connection.role)
         self._destroyer = (
@@ -265,6 +268,8 @@ class HvacVault:
     async def _write(
         self, op: str, method: str, path: str, body: Any = None, *, effect: Effect = Effect.WRITE
     ) -> Answer:
+        if not self._may_write():
+            raise Retry("Retrying", "this process does not lead any more")
         return await self._accept(Request(op, method, path, body, effect))
 
     async def _accept(self, request: Request) -> Answer:

@@ -71,6 +71,8 @@ class WorkloadController:
     now: Callable[[], datetime]
     vault_probe_seconds: float
     statuses: StatusWriter
+    leads: Callable[[], bool]
+    """Whether this process is the one that may write."""
     memories: Memories
     chains: CaChains = field(default_factory=CaChains)
 
@@ -80,7 +82,7 @@ class WorkloadController:
         if item is None:
             await self._forget(key)
             return None
-        kube = ScopedKube(self.kube, item.namespace)
+        kube = ScopedKube(self.kube, item.namespace, self.leads)
         try:
             workload = as_workload(item)
         except errors.Terminal as error:
@@ -306,7 +308,7 @@ class WorkloadController:
         self.pods.forget(key)
         self.hooks.gone(key)
         if key[0] not in self.workloads.namespaces() and self.secrets.is_open(key[0]):
-            await self.secrets.close(ScopedKube(self.kube, key[0]))
+            await self.secrets.close(ScopedKube(self.kube, key[0], self.leads))
 
 
 async def _is_held() -> None:
