@@ -136,15 +136,12 @@ def _unchanged(workload: Workload, found: Found) -> Assessment:
 
 
 def _kept(workload: Workload, kind: C) -> Verdict | None:
-    """The last good state, while Vault cannot be asked; none for a spec that it was never verified for."""
+    """What was last seen, good or left so on purpose, while Vault cannot be asked; none for a spec never verified."""
     before = condition(workload.status.conditions, kind)
-    if (
-        before is not None
-        and before.status == "True"
-        and before.observed_generation == workload.generation
-        and before.reason in REASONS
-    ):
-        return Verdict("True", REASONS[before.reason], before.message)
+    if before is None or before.observed_generation != workload.generation or before.reason not in REASONS:
+        return None
+    if before.status == "True" or before.reason == reasons.DRIFT_REPORTED.name:
+        return Verdict(before.status, REASONS[before.reason], before.message)
     return None
 
 
