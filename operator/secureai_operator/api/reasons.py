@@ -328,6 +328,80 @@ CUSTODY_NOT_SUPPORTED = _reason(
     "Use service-managed.",
 )
 
+# Rotation --------------------------------------------------------------------------------------------------
+KEY_VERSION_DESTROYED = _reason(
+    "KeyVersionDestroyed",
+    (C.KEY_READY, C.STALLED, C.READY),
+    _S,
+    "The version of the key that wraps a data key is destroyed. Nothing is rotated or retired any more.",
+    "Somebody trimmed the key in Vault, or an old Secret was restored after its version was trimmed.",
+    "Restore the key from Vault's backup, or a data key that a newer version wraps from the Secret's.",
+)
+AWAITING_KEY_MATERIAL = _reason(
+    "AwaitingKeyMaterial",
+    (C.KEY_READY, C.READY),
+    _W,
+    "A rotation is due, and its key material is the customer's to bring.",
+    "`spec.keys.custody` is customer-managed.",
+    "Import the next version of the key; the message names it.",
+)
+RETIREMENT_UNPROVEN = _reason(
+    "RetirementUnproven",
+    (C.KEY_READY,),
+    _W,
+    "An old version cannot retire: nothing proves that it is out of use.",
+    "A data key is still wrapped by it, could not be read, or there is none that could tell.",
+    "See the message; a version that is in use stays, which harms nothing.",
+)
+RETIREMENT_ROLLED_BACK = _reason(
+    "RetirementRolledBack",
+    (C.KEY_READY,),
+    _W,
+    "Old versions had retired and were needed: they decrypt again, and no version retires until asked for.",
+    "Something that the operator does not know of was encrypted with them.",
+    "Have the workload encrypt that anew, then ask for the retirement again.",
+)
+KEY_ROTATED = _reason(
+    "KeyRotated",
+    (),
+    _G,
+    "The key has a new version, and every data key is wrapped by it.",
+    "A schedule, a request, or an emergency.",
+    _NOTHING,
+)
+KEY_ROTATED_BY_OTHERS = _reason(
+    "KeyRotatedByOthers",
+    (),
+    _W,
+    "The key has a version that the operator did not ask for; it is adopted.",
+    "Somebody rotated it in Vault, or auto_rotate_period is set there.",
+    "Find out who (Vault's audit log); rotate by `secureai rotate` or a policy instead.",
+)
+ROTATION_MISSED = _reason(
+    "RotationMissed",
+    (),
+    _W,
+    "A scheduled rotation could not start within its deadline.",
+    "The operator or Vault was down for longer than `startingDeadline`.",
+    "Rotate by hand with `secureai rotate`, or wait for the next time.",
+)
+VERSIONS_RETIRED = _reason(
+    "VersionsRetired",
+    (),
+    _G,
+    "Old versions of the key do not decrypt any more, and nothing missed them.",
+    "The grace period and the canary period are over.",
+    _NOTHING,
+)
+VERSIONS_TRIMMED = _reason(
+    "VersionsTrimmed",
+    (),
+    _W,
+    "Retired versions of the key are destroyed for ever.",
+    "`spec.retire.trim` of the policy is true, and nothing uses them.",
+    _NOTHING,
+)
+
 # Certificates ----------------------------------------------------------------------------------------------
 CERTIFICATE_ISSUED = _reason(
     "CertificateIssued",

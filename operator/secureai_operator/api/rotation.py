@@ -84,6 +84,11 @@ class Retire(ApiModel):
         description="Versions that never retire, counted from the latest.",
         examples=[3],
     )
+    canary: Duration = Field(
+        default="24h",
+        description="Time after versions retired in which a decrypt that fails brings them back, in hours, minutes and seconds.",
+        examples=["24h"],
+    )
     trim: bool = Field(
         default=False,
         description="Also destroy retired versions for ever; needs the operator's retire role and proof of disuse.",

@@ -265,32 +265,72 @@ WORKLOAD: Rules = {
 }
 
 
-def _cron_field(value: str) -> str:
-    part = rf"(\*|({value})(-({value}))?)(/[1-9][0-9]?)?"
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+def _cron_field(number: str, names_in_order: tuple[str, ...] = ()) -> str:
+    """Numbers, names, ranges of either, lists and steps; a range of names goes forwards, one of numbers `_CRON` checks."""
+    ranges = [rf"({number})(-({number}))?"]
+    for place, name in enumerate(names_in_order):
+        ranges.append(rf"{name}(-({'|'.join(names_in_order[place:])}))?")
+    part = rf"(\*|{'|'.join(ranges)})(/[1-9][0-9]?)?"
     return f"{part}(,{part})*"
 
 
 CRON = (
     "(?i)^"
     + " +".join(
-        _cron_field(value)
-        for value in (
-            "[0-5]?[0-9]",
-            "[01]?[0-9]|2[0-3]",
-            "0?[1-9]|[12][0-9]|3[01]",
-            "0?[1-9]|1[0-2]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec",
-            "[0-7]|sun|mon|tue|wed|thu|fri|sat",
+        (
+            _cron_field("[0-5]?[0-9]"),
+            _cron_field("[01]?[0-9]|2[0-3]"),
+            _cron_field("0?[1-9]|[12][0-9]|3[01]"),
+            _cron_field("0?[1-9]|1[0-2]", _MONTHS),
+            _cron_field("[0-7]", _DAYS),
         )
     )
     + "$"
 )
 """Five fields of numbers, names, ranges, lists and steps."""
 
+CRON_RANGE = "[0-9]+-[0-9]+"
+
+_LATE_DAY = "3[01](/[0-9]+)?"
+_FEBRUARY = "(0?2|feb)"
+_SHORT_MONTH = "(0?[2469]|11|feb|apr|jun|sep|nov)"
+CRON_NEVER = (
+    r"(?i)^[^ ]+ +[^ ]+ +"
+    rf"({_LATE_DAY}([,-]{_LATE_DAY})* +{_FEBRUARY}(,{_FEBRUARY})*"
+    rf"|31(/[0-9]+)?(,31(/[0-9]+)?)* +{_SHORT_MONTH}(,{_SHORT_MONTH})*)"
+    r" +\*"
+)
+"""Days that none of the months has, with any day of the week."""
+
+CRON_HOURLY = "^[0-5]?[0-9] "
+"""One minute of the hour."""
+
 _CRON = (
     Rule(
         f"self.matches({cel(CRON)})",
         "must be five fields: minute (0-59), hour (0-23), day of month (1-31), month (1-12 or jan-dec) and day of week "
-        "(0-7 or sun-sat), such as 0 3 * * 0 for Sundays at three",
+        "(0-7 or sun-sat), such as 0 3 * * 0 for Sundays at three; ranges go forwards",
+    ),
+    Rule(
+        f"!self.matches({cel(CRON)}) || "
+        f"self.findAll({cel(CRON_RANGE)}).all(r, int(r.split('-')[0]) <= int(r.split('-')[1]))",
+        "has a range that goes backwards: write two, such as 22-23,0-4 for 22-4",
+    ),
+    Rule(
+        f"!self.matches({cel(CRON_NEVER)})",
+        "never comes: none of the months has these days",
+    ),
+)
+
+_CRON_HOURLY = (
+    *_CRON,
+    Rule(
+        f"!self.matches({cel(CRON)}) || self.matches({cel(CRON_HOURLY)})",
+        "a key rotates at most once an hour: the first field must be one minute, such as 0 */6 * * *",
     ),
 )
 
@@ -317,7 +357,7 @@ _SCHEDULE = (
 KEY_ROTATION: Rules = {
     "": (NAME,),
     "spec.schedule": _SCHEDULE,
-    "spec.schedule.cron": _CRON,
+    "spec.schedule.cron": _CRON_HOURLY,
     "spec.schedule.timeZone": _TIME_ZONE,
     "spec.schedule.interval": (_duration_between("1h", "87600h"),),
     "spec.schedule.jitter": (_duration_between("1s", "168h"),),
@@ -325,4 +365,5 @@ KEY_ROTATION: Rules = {
     "spec.windows[].start": _CRON,
     "spec.windows[].duration": (_duration_between("5m", "168h"),),
     "spec.retire.after": (_duration_between("1m", "87600h"),),
+    "spec.retire.canary": (_duration_between("1m", "8760h"),),
 }
