@@ -130,7 +130,16 @@ STATUS = {
                 "tolerations": [{"key": "a", "operator": "Exists", "value": "", "effect": ""}]},
     "pods": {"bound": 3, "unbound": 1, "unboundNames": ["llm-0"], "quarantined": 2},
     "lastDrift": {"time": NOW, "kind": "Role", "name": "saw-llm", "field": "rules", "action": "Healed"},
-    "rotation": {"nextTime": "2099-01-31T12:00:00Z"},
+    "rotation": {
+        "phase": "Observing", "version": 7, "target": 7, "fromVersion": 6, "trigger": "Scheduled", "requestId": "a",
+        "policy": "team-a/weekly", "ruledSince": NOW, "scheduledFor": NOW, "plannedAt": NOW, "doubtUntil": NOW,
+        "rotatedAt": NOW, "rewrappedAt": NOW, "itemsRewrapped": 1, "retireAt": NOW,
+        "retirements": [{"below": 7, "at": NOW, "emergency": False}], "raising": 5, "minimumBefore": 4,
+        "canaryUntil": NOW, "retirementHeld": False, "retiredBelow": 4, "trimming": 0, "oldestVersionInUse": 7,
+        "blockedReason": "", "nextTime": "2099-01-31T12:00:00Z",
+        "history": [{"fromVersion": 6, "toVersion": 7, "trigger": "Scheduled", "startedAt": NOW, "finishedAt": NOW,
+                     "itemsRewrapped": 1, "result": "Done"}],
+    },
     "resync": "1",
 }  # fmt: skip
 
