@@ -375,7 +375,7 @@ KEY_ROTATED_BY_OTHERS = _reason(
     _W,
     "The key has a version that the operator did not ask for; it is adopted.",
     "Somebody rotated it in Vault, or auto_rotate_period is set there.",
-    "Find out who (Vault's audit log); rotate by `secureai rotate` or a policy instead.",
+    "Find out who (Vault's audit log); let a policy or a request rotate it instead.",
 )
 ROTATION_MISSED = _reason(
     "RotationMissed",
@@ -383,7 +383,7 @@ ROTATION_MISSED = _reason(
     _W,
     "A scheduled rotation could not start within its deadline.",
     "The operator or Vault was down for longer than `startingDeadline`.",
-    "Rotate by hand with `secureai rotate`, or wait for the next time.",
+    "Ask for a rotation now, or wait for the next time.",
 )
 VERSIONS_RETIRED = _reason(
     "VersionsRetired",
