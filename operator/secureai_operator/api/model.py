@@ -92,3 +92,5 @@ LabelValue = Annotated[
         max_length=63,
     ),
 ]
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, max_length=32)]
+"""RFC 3339 in UTC with seconds, such as 2026-01-31T12:00:00Z."""

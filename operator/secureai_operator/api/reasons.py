@@ -347,7 +347,7 @@ AWAITING_KEY_MATERIAL = _reason(
 )
 RETIREMENT_UNPROVEN = _reason(
     "RetirementUnproven",
-    (C.KEY_READY,),
+    (C.KEY_READY, C.READY),
     _W,
     "An old version cannot retire: nothing proves that it is out of use.",
     "A data key is still wrapped by it, could not be read, or there is none that could tell.",
@@ -355,51 +355,11 @@ RETIREMENT_UNPROVEN = _reason(
 )
 RETIREMENT_ROLLED_BACK = _reason(
     "RetirementRolledBack",
-    (C.KEY_READY,),
+    (C.KEY_READY, C.READY),
     _W,
     "Old versions had retired and were needed: they decrypt again, and no version retires until asked for.",
     "Something that the operator does not know of was encrypted with them.",
     "Have the workload encrypt that anew, then ask for the retirement again.",
-)
-KEY_ROTATED = _reason(
-    "KeyRotated",
-    (),
-    _G,
-    "The key has a new version, and every data key is wrapped by it.",
-    "A schedule, a request, or an emergency.",
-    _NOTHING,
-)
-KEY_ROTATED_BY_OTHERS = _reason(
-    "KeyRotatedByOthers",
-    (),
-    _W,
-    "The key has a version that the operator did not ask for; it is adopted.",
-    "Somebody rotated it in Vault, or auto_rotate_period is set there.",
-    "Find out who (Vault's audit log); let a policy or a request rotate it instead.",
-)
-ROTATION_MISSED = _reason(
-    "RotationMissed",
-    (),
-    _W,
-    "A scheduled rotation could not start within its deadline.",
-    "The operator or Vault was down for longer than `startingDeadline`.",
-    "Ask for a rotation now, or wait for the next time.",
-)
-VERSIONS_RETIRED = _reason(
-    "VersionsRetired",
-    (),
-    _G,
-    "Old versions of the key do not decrypt any more, and nothing missed them.",
-    "The grace period and the canary period are over.",
-    _NOTHING,
-)
-VERSIONS_TRIMMED = _reason(
-    "VersionsTrimmed",
-    (),
-    _W,
-    "Retired versions of the key are destroyed for ever.",
-    "`spec.retire.trim` of the policy is true, and nothing uses them.",
-    _NOTHING,
 )
 
 # Certificates ----------------------------------------------------------------------------------------------

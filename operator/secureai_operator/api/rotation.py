@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from secureai_operator.api.model import ApiModel, Duration, LabelKey, LabelValue, StatusModel, text
-from secureai_operator.api.workload_status import Condition, Timestamp
+from secureai_operator.api.model import ApiModel, Duration, LabelKey, LabelValue, StatusModel, Timestamp, text
+from secureai_operator.api.workload_status import Condition
 
 
 class LabelSelector(ApiModel):

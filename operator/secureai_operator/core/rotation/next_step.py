@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 from secureai_operator.api import reasons
 from secureai_operator.api.model import seconds
+from secureai_operator.api.rotation_status import RotationPhase, Trigger
 from secureai_operator.api.vault_types import KeyState
 from secureai_operator.api.workload import Custody
-from secureai_operator.api.workload_status import RotationPhase, Trigger
 from secureai_operator.core.rotation.retirement import next_retirement, retirement_waits
 from secureai_operator.core.rotation.schedule import Due
 from secureai_operator.core.rotation.situation import Situation, made_at, moment, passed

@@ -7,7 +7,7 @@ from functools import singledispatch
 from typing import Any
 
 from secureai_operator.api.conditions import rfc3339
-from secureai_operator.api.workload_status import (
+from secureai_operator.api.rotation_status import (
     RetirementStatus,
     RotationPhase,
     RotationRecord,

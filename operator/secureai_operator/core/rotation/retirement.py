@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from secureai_operator.api import reasons
 from secureai_operator.api.model import seconds
 from secureai_operator.api.rotation import Retire
+from secureai_operator.api.rotation_status import RetirementStatus, RotationStatus
 from secureai_operator.api.vault_types import KeyState
-from secureai_operator.api.workload_status import RetirementStatus, RotationStatus
 from secureai_operator.core.rotation.situation import Situation, moment, passed
 from secureai_operator.core.rotation.steps import (
     Blocked,

@@ -6,14 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from secureai_operator.api.rotation import Retire
+from secureai_operator.api.rotation_status import RotationPhase, RotationStatus, Trigger
 from secureai_operator.api.vault_types import KeyState
 from secureai_operator.api.workload import Custody
-from secureai_operator.api.workload_status import (
-    RotationPhase,
-    RotationStatus,
-    SecureAIWorkloadStatus,
-    Trigger,
-)
+from secureai_operator.api.workload_status import SecureAIWorkloadStatus
 from secureai_operator.core.rotation.inventory import Inventory
 from secureai_operator.core.rotation.schedule import Answer, Missed, NotYet
 

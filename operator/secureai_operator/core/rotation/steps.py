@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from secureai_operator.api.workload_status import Trigger
+from secureai_operator.api.rotation_status import Trigger
 from secureai_operator.core.verdict import Verdict
 
 

@@ -15,15 +15,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from secureai_operator.api.rotation import Retire
+from secureai_operator.api.rotation_status import RotationPhase, RotationStatus, Trigger
 from secureai_operator.api.vault_types import KeyState
 from secureai_operator.api.workload import Custody
-from secureai_operator.api.workload_status import (
-    DataKeyStatus,
-    RotationPhase,
-    RotationStatus,
-    SecureAIWorkloadStatus,
-    Trigger,
-)
+from secureai_operator.api.workload_status import DataKeyStatus, SecureAIWorkloadStatus
 from secureai_operator.core.rotation.inventory import inventory, may_raise_minimum, may_rotate, may_trim
 from secureai_operator.core.rotation.next_step import next_step
 from secureai_operator.core.rotation.record import doubted, recorded

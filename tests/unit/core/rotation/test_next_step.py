@@ -11,17 +11,10 @@ from secureai_operator.api import reasons
 from secureai_operator.api.conditions import rfc3339
 from secureai_operator.api.reasons import Reason
 from secureai_operator.api.rotation import Retire
+from secureai_operator.api.rotation_status import RetirementStatus, RotationPhase, RotationStatus, Trigger
 from secureai_operator.api.vault_types import KeyState
 from secureai_operator.api.workload import Custody
-from secureai_operator.api.workload_status import (
-    DataKeyStatus,
-    KeyStatus,
-    RetirementStatus,
-    RotationPhase,
-    RotationStatus,
-    SecureAIWorkloadStatus,
-    Trigger,
-)
+from secureai_operator.api.workload_status import DataKeyStatus, KeyStatus, SecureAIWorkloadStatus
 from secureai_operator.core.rotation.inventory import (
     Inventory,
     inventory,
