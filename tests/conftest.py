@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import signal
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -12,6 +13,12 @@ import pytest
 from lab import Lab, LabError, prepare, start_lab
 
 pytest_plugins = ("tests.fixtures_operator",)
+
+
+def pytest_configure() -> None:
+    """A shell that starts us in the background has SIGINT ignored, and so would every process that a test interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -117,7 +117,7 @@ def test_two_managers_own_conditions_of_different_types(lab: Lab, namespace: str
 STATUS = {
     "observedGeneration": 1,
     "conditions": [condition("Ready") | {"observedGeneration": 1}],
-    "vault": {"connection": "default", "name": "saw.main.team-a.llm", "transitMount": "saw-transit",
+    "vault": {"connection": "default", "name": "saw.main.team-a.llm", "applied": "6f1ed002ab559585", "transitMount": "saw-transit",
               "pkiMount": "saw-pki", "authMount": "kubernetes"},
     "key": {"type": "aes256-gcm96", "custody": "service-managed", "latestVersion": 7, "minDecryptionVersion": 1,
             "createdAt": NOW},
@@ -201,7 +201,11 @@ def test_the_published_schema_explains_every_field(lab: Lab, kind: crd.Kind) -> 
 
 
 def test_kubectl_explain_tells_unit_default_and_example(lab: Lab) -> None:
-    text = " ".join(lab.kubectl("explain", "saw.spec.certificate.ttl").stdout.split())
+    # The short name is known when the API server's discovery has seen the kind.
+    explained = lab.wait_for(
+        lambda: lab.kubectl("explain", "saw.spec.certificate.ttl").stdout, 30, "the kind to be explained"
+    )
+    text = " ".join(explained.split())
     assert "hours, minutes and seconds" in text
     assert "Default: 24h. Example: 24h." in text
 
