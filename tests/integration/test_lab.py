@@ -235,7 +235,10 @@ def test_the_api_server_comes_back_with_its_data(lab: Lab, namespace: str) -> No
         lab.api.request("GET", "/readyz")
     lab.start_apiserver()
     assert lab.api.request("GET", f"/api/v1/namespaces/{namespace}")["metadata"]["name"] == namespace
-    lab.kubectl("apply", "-n", namespace, "-f", "-", input=pod("p"))
+    # Admission policies about kinds of others, if there are any, first have to find their kinds again.
+    lab.wait_for(
+        lambda: lab.kubectl("apply", "-n", namespace, "-f", "-", input=pod("p")), 90, "a pod to be admitted"
+    )
     assert lab.nodes.wait_running(namespace, "p")
 
 
