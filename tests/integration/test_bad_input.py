@@ -256,7 +256,7 @@ NEAR_MISSES = {
     "the shortest certificate": {"certificate": {"ttl": "5m"}},
     "the longest certificate": {"certificate": {"ttl": "2160h"}},
     "minutes and seconds": {"certificate": {"ttl": "59m60s"}},
-    "names inside": names("llm.team-a.svc", "a.b.team-a.svc.cluster.local"),
+    "names inside": names("llm.default.svc", "a.b.default.svc.cluster.local"),
     "the shortest token": {"access": {"tokenTTL": "10m"}},
     "24 combinations": rule(
         resources=["pods", "services", "configmaps", "events"],
