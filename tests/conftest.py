@@ -21,6 +21,20 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that restart the API server come last, those with the product before the others.
+
+    After its start admission does not know our kinds for a minute or more, and refuses what our policies match.
+    """
+    items.sort(key=_restarts)
+
+
+def _restarts(item: pytest.Item) -> int:
+    if item.get_closest_marker("restarts_api_server") is None:
+        return 0
+    return 1 if "product" in getattr(item, "fixturenames", ()) else 2
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the lab's binaries before the first test: no test's timeout counts it, and its progress is seen."""
     wanted = any("lab" in getattr(item, "fixturenames", ()) for item in session.items)

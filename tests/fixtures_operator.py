@@ -333,7 +333,7 @@ def workloads(lab: Lab) -> Workloads:
 
 
 def _wait_for_admission(lab: Lab, session: pytest.Session) -> None:
-    """After its start an API server refuses what our policies match until it has found our kinds: up to half a minute."""
+    """After its start an API server refuses what our policies match until it has found our kinds: a minute or more."""
     server = lab.component("kube-apiserver").pid
     if session.stash.get(_ADMITTING, None) == server:
         return
@@ -347,7 +347,7 @@ def _wait_for_admission(lab: Lab, session: pytest.Session) -> None:
         code, _ = lab.api.raw("POST", "/api/v1/namespaces/default/pods?dryRun=All", pod)
         return code < 300
 
-    lab.wait_for(knows_our_kinds, 90, "admission to know our kinds")
+    lab.wait_for(knows_our_kinds, 150, "admission to know our kinds")
     session.stash[_ADMITTING] = server
 
 
@@ -356,7 +356,6 @@ def _operator_where_asked_for(request: pytest.FixtureRequest) -> None:
     """Running for every test that asks for it, whatever the one before did; and for no other."""
     if "product" in request.fixturenames:
         request.getfixturevalue("product")
-    if "lab" in request.fixturenames:
         _wait_for_admission(request.getfixturevalue("lab"), request.session)
     if "operator" in request.fixturenames:
         shared: SharedOperator = request.getfixturevalue("operator")

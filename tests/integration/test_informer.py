@@ -116,6 +116,7 @@ async def test_an_object_that_leaves_the_selector_is_told_as_gone(kube: AioKube,
         await until(lambda: diary.data == [], "its leaving")
 
 
+@pytest.mark.restarts_api_server
 async def test_what_happened_while_the_api_server_was_away_is_told_afterwards(
     kube: AioKube, lab: Lab, namespace: str
 ) -> None:

@@ -337,6 +337,7 @@ users: [{{name: us, user: {{tokenFile: token}}}}]
         assert not await ours.can_i("get", PODS, namespace)
 
 
+@pytest.mark.restarts_api_server
 async def test_an_api_server_that_is_away_is_unavailable_at_once_and_back_without_a_restart(
     kube: AioKube, lab: Lab, namespace: str
 ) -> None:
@@ -351,6 +352,7 @@ async def test_an_api_server_that_is_away_is_unavailable_at_once_and_back_withou
     assert await kube.get(CONFIG_MAPS, namespace, "one") is None
 
 
+@pytest.mark.restarts_api_server
 async def test_a_watch_from_before_what_the_server_remembers_expires(
     kube: AioKube, lab: Lab, namespace: str
 ) -> None:

@@ -229,6 +229,8 @@ def test_a_deleted_pod_is_gone(lab: Lab, namespace: str) -> None:
     lab.wait_for(lambda: lab.api.raw("GET", path)[0] == 404, what="the pod to be gone")
 
 
+@pytest.mark.timeout(330)
+@pytest.mark.restarts_api_server
 def test_the_api_server_comes_back_with_its_data(lab: Lab, namespace: str) -> None:
     lab.stop_apiserver()
     with pytest.raises(LabError):
@@ -237,7 +239,7 @@ def test_the_api_server_comes_back_with_its_data(lab: Lab, namespace: str) -> No
     assert lab.api.request("GET", f"/api/v1/namespaces/{namespace}")["metadata"]["name"] == namespace
     # Admission policies about kinds of others, if there are any, first have to find their kinds again.
     lab.wait_for(
-        lambda: lab.kubectl("apply", "-n", namespace, "-f", "-", input=pod("p")), 90, "a pod to be admitted"
+        lambda: lab.kubectl("apply", "-n", namespace, "-f", "-", input=pod("p")), 240, "a pod to be admitted"
     )
     assert lab.nodes.wait_running(namespace, "p")
 

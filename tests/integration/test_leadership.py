@@ -319,6 +319,7 @@ def test_a_deposed_leader_ends_and_takes_nothing_back(
     heals(workloads, namespace)
 
 
+@pytest.mark.restarts_api_server
 def test_work_goes_on_after_the_api_server_went_away(
     lab: Lab, workloads: Workloads, alone: Member, namespace: str
 ) -> None:

@@ -44,6 +44,7 @@ async def test_a_handover_takes_less_than_two_seconds_and_never_has_two_leaders(
     assert lease["spec"]["leaseTransitions"] == 2
 
 
+@pytest.mark.restarts_api_server
 async def test_leadership_survives_an_outage_shorter_than_its_deadline(
     kube: AioKube, lab: Lab, namespace: str
 ) -> None:
@@ -66,6 +67,7 @@ async def test_leadership_survives_an_outage_shorter_than_its_deadline(
     await asyncio.wait_for(task, 2)
 
 
+@pytest.mark.restarts_api_server
 async def test_leadership_ends_with_an_outage_before_anybody_else_could_take_over(
     kube: AioKube, lab: Lab, namespace: str
 ) -> None:
