@@ -45,9 +45,14 @@ class Product:
     def install(self) -> None:
         """CRDs first, as a user would; everything of the base but what needs a kubelet."""
         self.lab.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        self.lab.kubectl(
-            "wait", "--for=condition=Established", "crd/secureaiworkloads.secureai.dev", "--timeout=30s"
+        # A new CRD has no conditions at first, which `kubectl wait` takes for an error.
+        established = (
+            "wait",
+            "--for=condition=Established",
+            "crd/secureaiworkloads.secureai.dev",
+            "--timeout=5s",
         )
+        self.lab.wait_for(lambda: self.lab.kubectl(*established), 30, "the CRDs to be established")
         rendered = self.lab.kubectl("kustomize", str(ROOT / "manifests/base")).stdout
         objects = [item for item in yaml.safe_load_all(rendered) if item and item["kind"] != "Deployment"]
         self.lab.kubectl("apply", "--server-side", "-f", "-", input=yaml.safe_dump_all(objects))

@@ -45,8 +45,9 @@ from secureai_operator.core.plan import Delete, Step, plan
 
 log = logging.getLogger(__name__)
 
-RETRY_CAP = 30.0
-"""Longest pause in seconds between attempts at something that failed."""
+RETRY_CAP = 15.0
+"""Longest pause in seconds between attempts at something that failed: not all that helps is watched, such as a stranger's
+object that goes away."""
 UNBOUND_SECONDS = 5.0
 """How often to look at pods that escaped the binding, and to evict one."""
 
