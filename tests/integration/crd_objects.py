@@ -43,8 +43,14 @@ class Answer:
 def install_crds(lab: Lab) -> None:
     """The committed files, served and accepted as structural."""
     lab.kubectl("apply", "--server-side", "--force-conflicts", "-f", CRDS)
-    for kind in crd.KINDS:
-        lab.kubectl("wait", f"crd/{kind.name}", "--for=condition=Established", "--timeout=20s")
+    wait = (
+        "wait",
+        "--for=condition=Established",
+        "--timeout=5s",
+        *(f"crd/{kind.name}" for kind in crd.KINDS),
+    )
+    # A new CRD has no conditions at first, which `kubectl wait` takes for an error.
+    lab.wait_for(lambda: lab.kubectl(*wait), 30, "the CRDs to be established")
 
 
 def workload(spec: Mapping[str, Any] | None = None, name: str = "llm") -> Json:

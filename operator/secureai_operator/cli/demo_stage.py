@@ -59,7 +59,7 @@ async def build(lab: Lab, kube: KubeApi, root: Path, report: Report) -> Stage:
     """Everything in place and the operator leading; SetupFailed if not."""
     with report.claim("CustomResourceDefinitions installed (crds/)"):
         await _kubectl(lab, "apply", "--server-side", "-f", str(root / "crds"))
-        await _kubectl(lab, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(root / "crds"))
+        await asyncio.to_thread(_wait_established, lab, root / "crds")
     config = _write_config(lab)
     settings = load(config)
     with report.claim("ServiceAccount, RBAC and admission policies installed (manifests/base)") as line:
@@ -91,6 +91,12 @@ async def until(
             raise SetupFailed(f"waited {seconds:g} s for {what}{tail}")
         await asyncio.sleep(_POLL)
     return found
+
+
+def _wait_established(lab: Lab, crds: Path) -> None:
+    """Repeated, because a new CRD has no conditions at first and `kubectl wait` takes that for an error."""
+    wait = ("wait", "--for=condition=Established", "--timeout=5s", "-f", str(crds))
+    lab.wait_for(lambda: lab.kubectl(*wait), 30, "the CRDs to be established")
 
 
 async def _kubectl(lab: Lab, *words: str) -> None:
