@@ -332,6 +332,13 @@ def workloads(lab: Lab) -> Workloads:
     return Workloads(lab)
 
 
+def stop_shared_operator(session: pytest.Session) -> None:
+    """For fixtures that outlive a test and bring an operator of their own, which could not lead beside it."""
+    running = session.stash.get(_SHARED, None)
+    if running is not None:
+        running.stop()
+
+
 def _wait_for_admission(lab: Lab, session: pytest.Session) -> None:
     """After its start an API server refuses what our policies match until it has found our kinds: a minute or more."""
     server = lab.component("kube-apiserver").pid
@@ -361,6 +368,5 @@ def _operator_where_asked_for(request: pytest.FixtureRequest) -> None:
         shared: SharedOperator = request.getfixturevalue("operator")
         shared.ensure_running()
         return
-    running = request.session.stash.get(_SHARED, None)
-    if "lab" in request.fixturenames and running is not None:
-        running.stop()
+    if "lab" in request.fixturenames:
+        stop_shared_operator(request.session)

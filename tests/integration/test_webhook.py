@@ -13,7 +13,7 @@ from lab.certificates import Authority
 from secureai_operator import names
 from secureai_operator.api.workload_status import BindingStatus
 from secureai_operator.core.desired.binding import ENFORCEMENT_ANNOTATION, unbound_reason
-from tests.fixtures_operator import Workloads, logged
+from tests.fixtures_operator import Workloads, logged, stop_shared_operator
 from tests.integration.bindings import binding, declare, set_binding
 from tests.integration.crd_objects import Json
 from tests.integration.installation import BASE, install, pod, post, refusal
@@ -36,8 +36,9 @@ def _without_an_address(lab: Lab) -> Json:
 
 
 @pytest.fixture(scope="module")
-def _webhook(lab: Lab, product: Product) -> Iterator[None]:
+def _webhook(request: pytest.FixtureRequest, lab: Lab, product: Product) -> Iterator[None]:
     """A cluster without the mutating policy, and an operator that answers its webhook."""
+    stop_shared_operator(request.session)
     authority, port = Authority(lab.directory / "webhook"), lab.ports.take()
     files = authority.server("webhook", ["127.0.0.1"])
     configuration = _without_an_address(lab)
