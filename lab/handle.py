@@ -130,7 +130,8 @@ class Lab:
         metadata = {"name": name, "labels": {**self.processes.labels, **(labels or {})}}
         self.api.request("POST", "/api/v1/namespaces", {"metadata": metadata})
         account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-        wait_for(lambda: self.api.request("GET", account), what=f"the ServiceAccount of namespace {name}")
+        # After a restart of the API server the controller manager may take a while to come back to its watches.
+        wait_for(lambda: self.api.request("GET", account), 120, f"the ServiceAccount of namespace {name}")
 
     def delete_namespace(self, name: str) -> None:
         """Start deleting a namespace; nothing happens if it does not exist."""
