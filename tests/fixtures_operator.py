@@ -364,8 +364,9 @@ def _operator_where_asked_for(request: pytest.FixtureRequest) -> None:
     if "product" in request.fixturenames:
         request.getfixturevalue("product")
         _wait_for_admission(request.getfixturevalue("lab"), request.session)
-    if "operator" in request.fixturenames:
-        shared: SharedOperator = request.getfixturevalue("operator")
+    shared = request.getfixturevalue("operator") if "operator" in request.fixturenames else None
+    # A module may have a fixture of this name that is something else.
+    if isinstance(shared, SharedOperator):
         shared.ensure_running()
         return
     if "lab" in request.fixturenames:

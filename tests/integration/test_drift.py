@@ -559,7 +559,7 @@ def test_a_strangers_object_is_not_taken_over(
     foreign = {"metadata": {"name": place(name), "labels": {"app": "theirs"}}, **content}
     before = lab.api.request("POST", resource.path(team), foreign)
     workloads.create(team, name, keys={"dataKeys": [{"name": "model"}]}, access={"rules": [READ_CONFIG]})
-    condition = workloads.wait_condition(team, name, concern, "False", "NameConflict")
+    condition = workloads.wait_condition(team, name, concern, "False", "NameConflict", deadline=15)
     assert f"{resource.kind} {place(name)}" in condition["message"]
     workloads.wait_condition(team, name, "Ready", "False")
     status = workloads.get(team, name)["status"]
