@@ -8,6 +8,8 @@ Where it comes from, the first that can be had, or the one SECUREAI_LAB_SOURCE n
 - `kind`: a kind cluster, if kind is on PATH and Docker answers.
 - `machine`: etcd, the control plane, kubectl, vault and kwok from KUBEBUILDER_ASSETS or PATH; what is missing is built.
 - `build`: everything built with Go from the pinned modules in `modules/`, cached per user.
+
+`lab.node.start_node_lab` gives a lab with one real node in place of the fake ones (root on Linux).
 """
 
 from __future__ import annotations

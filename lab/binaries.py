@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.modules import CLUSTER, KWOK, VAULT, Module, built, say
+from lab.errors import LabError
+from lab.modules import CLUSTER, KWOK, NODE, VAULT, Module, built, say
 
 # The first that serves MutatingAdmissionPolicy in v1.
 KUBERNETES_MINIMUM = (1, 36)
@@ -33,6 +34,17 @@ class VaultBinaries:
 
     vault: Path
     kubernetes_plugin: Path | None
+
+
+@dataclass(frozen=True)
+class NodeBinaries:
+    """What makes a machine a node; `folder` holds containerd, its shim and the CNI plugins."""
+
+    folder: Path
+    containerd: Path
+    ctr: Path
+    kube_router: Path
+    kubelet: Path
 
 
 def cluster_binaries(*, look_on_path: bool = True) -> ClusterBinaries:
@@ -65,6 +77,21 @@ def vault_binaries(*, look_on_path: bool = True) -> VaultBinaries:
 def kwok_binary(*, look_on_path: bool = True) -> Path:
     """Return kwok, which plays the nodes."""
     return ((_on_machine(KWOK) if look_on_path else None) or _built(KWOK))["kwok"]
+
+
+def node_binaries() -> NodeBinaries:
+    """Return what a real node runs, always of our own build: versions of a machine's own would be any."""
+    folder, cluster = built(NODE), built(CLUSTER)
+    kubelet = cluster / "kubelet"
+    if not kubelet.exists():
+        raise LabError(f"{cluster} has no kubelet: remove that folder, and it is built again")
+    return NodeBinaries(
+        folder=folder,
+        containerd=folder / "containerd",
+        ctr=folder / "ctr",
+        kube_router=folder / "kube-router",
+        kubelet=kubelet,
+    )
 
 
 def kubectl_binary() -> Path:

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 VALID = dt.timedelta(days=30)
-SKEW = dt.timedelta(minutes=5)
+SKEW = dt.timedelta(hours=1)
+"""A component whose clock is behind still trusts the others."""
 
 
 @dataclass(frozen=True)

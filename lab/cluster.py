@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Protocol
 import yaml
 
 from lab.binaries import ClusterBinaries
-from lab.certificates import Authority, signing_key
+from lab.certificates import Authority, CertificateFiles, signing_key
 from lab.errors import LabError
 from lab.kubeconfig import certificate_user, client_for, write_kubeconfig
 from lab.ports import Ports
@@ -37,6 +38,20 @@ AUDIT_POLICY = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the API server and Vault listen; a port that is None is any free one."""
+
+    address: str = "127.0.0.1"
+    api_port: int | None = None
+    vault_port: int | None = None
+    kubelets: bool = False
+    """Whether real kubelets join, which the API server then calls (logs, exec)."""
+
+
+LOOPBACK = Place()
 
 
 @dataclass(frozen=True)
@@ -87,18 +102,26 @@ class LocalCluster:
     """Four processes; each can be stopped and started again on its port and data."""
 
     def __init__(
-        self, processes: Processes, binaries: ClusterBinaries, ports: Ports, *, fsync: bool = False
+        self,
+        processes: Processes,
+        binaries: ClusterBinaries,
+        ports: Ports,
+        *,
+        fsync: bool = False,
+        place: Place = LOOPBACK,
     ) -> None:
         self._directory = processes.directory
+        self._place = place
         self._processes = processes
         self._binaries = binaries
         self._fsync = fsync
         self._authority = Authority(self._directory / "pki")
         self._token_keys = signing_key(self._directory / "pki", "service-account")
-        self._etcd_port, self._etcd_peer_port, self._api_port = ports.take(), ports.take(), ports.take()
+        self._etcd_port, self._etcd_peer_port = ports.take(), ports.take()
+        self._api_port = place.api_port or ports.take()
         self.kubectl = binaries.kubectl
         self.audit_log: Path | None = self._directory / "audit.log"
-        self.access = self._admin_access(f"https://127.0.0.1:{self._api_port}")
+        self.access = self._admin_access(f"https://{place.address}:{self._api_port}")
         self.etcd = self._etcd()
         self.apiserver = self._apiserver()
         self.controller_manager = self._controller_manager()
@@ -146,6 +169,10 @@ class LocalCluster:
         path = self._directory / "kubeconfigs" / f"{user.replace(':', '-')}.yaml"
         return write_kubeconfig(path, self.access.url, self._authority.certificate, certificate_user(files))
 
+    def serving_certificate(self, name: str, hosts: Sequence[str]) -> CertificateFiles:
+        """A certificate for a server of the lab, of the cluster's own authority."""
+        return self._authority.server(name, hosts)
+
     def _admin_access(self, url: str) -> Access:
         files = self._authority.client("lab-admin", "system:masters")
         ca_file = self._authority.certificate
@@ -173,12 +200,14 @@ class LocalCluster:
 
     def _apiserver(self) -> Process:
         pki = self._directory / "pki"
-        serving = self._authority.server("kube-apiserver", API_NAMES)
+        serving = self._authority.server(
+            "kube-apiserver", list(dict.fromkeys((*API_NAMES, self._place.address)))
+        )
         policy = self._directory / "audit-policy.yaml"
         policy.write_text(yaml.safe_dump(AUDIT_POLICY))
         flags = [
             f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
-            "--bind-address=127.0.0.1",
+            f"--bind-address={self._place.address}",
             f"--secure-port={self._api_port}",
             f"--cert-dir={pki}",
             f"--tls-cert-file={serving.certificate}",
@@ -197,8 +226,18 @@ class LocalCluster:
             # There is no address but loopback to announce, which endpoints may not be.
             "--endpoint-reconciler-type=none",
             "--profiling=false",
+            *(self._kubelet_flags() if self._place.kubelets else ()),
         ]
         return self._processes.process("kube-apiserver", [self._binaries.kube_apiserver, *flags])
+
+    def _kubelet_flags(self) -> list[str]:
+        files = self._authority.client("kube-apiserver-kubelet-client", "system:masters")
+        return [
+            f"--kubelet-client-certificate={files.certificate}",
+            f"--kubelet-client-key={files.key}",
+            f"--kubelet-certificate-authority={self._authority.certificate}",
+            "--kubelet-preferred-address-types=InternalIP",
+        ]
 
     def _controller_manager(self) -> Process:
         flags = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 KUBECTL_SECONDS = 60.0
 TOKEN_SECONDS = 6 * 3600
+CUSTOMER_VAULT = "customer-vault"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Lab:
     processes: Processes = field(repr=False)
     ports: Ports = field(repr=False)
     start_seconds: float
+    further_vault: Callable[[str], Vault] = field(repr=False)
+    """Starts another Vault of that name, whose kubernetes auth reviews tokens at the same API server."""
 
     @property
     def api_url(self) -> str:
@@ -195,6 +199,17 @@ class Lab:
     def unseal_vault(self) -> None:
         """Unseal Vault; returns when it is active."""
         self.vault.unseal()
+
+    def customer_vault(self) -> Vault:
+        """A second Vault, as a customer of the platform runs it; started by the first call, always the lab's own.
+
+        It has its own processes, root token and audit log; all methods above are about the first one.
+        """
+        return self._customer_vault
+
+    @cached_property
+    def _customer_vault(self) -> Vault:
+        return self.further_vault(CUSTOMER_VAULT)
 
     def component(self, name: str) -> Process:
         """A component's process, to signal or kill it: `lab.component("kube-scheduler").kill()`."""

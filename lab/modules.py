@@ -74,6 +74,25 @@ VAULT = Module(
     ("vault", "vault-plugin-auth-kubernetes"),
 )
 KWOK = Module("kwok", ("-trimpath", "-ldflags=-s -w"), ("kwok",))
+# The kubelet is not here but comes with CLUSTER's control plane, whose module has it and which is built anyhow.
+NODE = Module(
+    "node",
+    ("-trimpath", "-ldflags=-s -w"),
+    ("containerd", "containerd-shim-runc-v2", "ctr", "kube-router", "host-local", "loopback", "ptp"),
+)
+# For the comparison in bench/ alone: no test needs it, and nothing but that builds it.
+PEERS = Module(
+    "peers",
+    ("-trimpath", "-ldflags=-s -w"),
+    ("vault-secrets-operator",),
+)
+CERT_MANAGER = Module(
+    "cert-manager",
+    ("-trimpath", "-ldflags=-s -w"),
+    ("cert-manager",),
+    {"controller": "cert-manager"},
+)
+EXTERNAL_SECRETS = Module("external-secrets", ("-trimpath", "-ldflags=-s -w"), ("external-secrets",))
 
 
 def cache_home() -> Path:

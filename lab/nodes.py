@@ -156,7 +156,7 @@ class Nodes:
     def _ready_names(self) -> set[str]:
         selector = quote(",".join(f"{key}={value}" for key, value in self._labels.items()))
         items = self._api.request("GET", f"{NODES}?labelSelector={selector}&resourceVersion=0")["items"]
-        return {node["metadata"]["name"] for node in items if _is_ready(node)}
+        return {node["metadata"]["name"] for node in items if is_ready(node)}
 
     def _kwok(self, processes: Processes, kwok: Path, kubeconfig: Path) -> Process:
         flags = [
@@ -224,7 +224,8 @@ def runtime_class_object(
     }
 
 
-def _is_ready(node: Json) -> bool:
+def is_ready(node: Json) -> bool:
+    """Whether a node is Ready and takes pods."""
     conditions = node.get("status", {}).get("conditions", [])
     taints = node.get("spec", {}).get("taints", [])
     # The API server gives every new node this taint, the node lifecycle controller takes it away.

@@ -7,15 +7,16 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 from lab import external
 from lab.binaries import cluster_binaries, kubectl_binary, kwok_binary, vault_binaries
-from lab.cluster import Cluster, LocalCluster
+from lab.cluster import LOOPBACK, Cluster, LocalCluster, Place
 from lab.errors import LabUnavailable
 from lab.external import UserCluster, UserVault
 from lab.handle import Lab
@@ -50,16 +51,22 @@ class _Parts:
     fake_nodes: bool
 
 
+def _on_loopback(_: Processes) -> Place:
+    return LOOPBACK
+
+
 @contextlib.contextmanager
 def start_lab(
     *,
     nodes: Sequence[NodeSpec] = DEFAULT_NODES,
     fsync: bool = False,
     keep: bool = False,
+    placed: Callable[[Processes], Place] = _on_loopback,
 ) -> Iterator[Lab]:
     """A running lab for the length of the `with` block.
 
-    `fsync` makes etcd write for real (benchmarks), `keep` leaves the directory with its logs behind.
+    `fsync` makes etcd write for real (benchmarks), `keep` leaves the directory with its logs behind; `placed` makes the
+    address that a local control plane and Vault listen on, where loopback will not do (a real node).
     """
     started = time.monotonic()
     source = chosen_source()
@@ -67,7 +74,7 @@ def start_lab(
     ports = Ports()
     processes = Processes(directory, keep=keep)
     try:
-        parts = _parts(source, processes, ports, fsync=fsync)
+        parts = _parts(source, processes, ports, fsync=fsync, place=placed(processes))
         fake = _start(parts, processes, nodes)
         yield Lab(
             directory=directory,
@@ -78,6 +85,7 @@ def start_lab(
             processes=processes,
             ports=ports,
             start_seconds=time.monotonic() - started,
+            further_vault=partial(_further_vault, parts.cluster, processes, ports),
         )
     finally:
         processes.close()
@@ -113,7 +121,7 @@ def chosen_source() -> Source:
     return Source.MACHINE
 
 
-def _parts(source: Source, processes: Processes, ports: Ports, *, fsync: bool) -> _Parts:
+def _parts(source: Source, processes: Processes, ports: Ports, *, fsync: bool, place: Place) -> _Parts:
     look = source is not Source.BUILD
     kwok = kwok_binary(look_on_path=look)
     cluster: Cluster
@@ -125,12 +133,13 @@ def _parts(source: Source, processes: Processes, ports: Ports, *, fsync: bool) -
         case Source.KIND:
             cluster = KindCluster(processes, kubectl_binary())
         case Source.MACHINE | Source.BUILD:
-            cluster = LocalCluster(processes, cluster_binaries(look_on_path=look), ports, fsync=fsync)
+            binaries = cluster_binaries(look_on_path=look)
+            cluster = LocalCluster(processes, binaries, ports, fsync=fsync, place=place)
     vault: Vault
     if source is Source.USER and os.environ.get(external.VAULT_ADDRESS):
         vault = UserVault()
     else:
-        vault = LocalVault(processes, vault_binaries(look_on_path=look), ports)
+        vault = LocalVault(processes, vault_binaries(look_on_path=look), ports, place=place)
     wanted = source is not Source.USER or os.environ.get(external.FAKE_NODES) == "1"
     return _Parts(cluster, vault, kwok, wanted)
 
@@ -145,7 +154,8 @@ def _start(parts: _Parts, processes: Processes, nodes: Sequence[NodeSpec]) -> No
         access = cluster.access
         fake = Nodes(processes, parts.kwok, cluster.kwok_kubeconfig(), access.api)
         nodes_ready = pool.submit(_play, fake, nodes) if parts.fake_nodes else None
-        reviewer_token = _create_reviewer(access.api, processes.labels)
+        _create_reviewer(access.api, processes.labels)
+        reviewer_token = _reviewer_token(access.api, processes.labels)
         vault_started.result()
         vault.review_tokens_at(access.url, access.ca_file, reviewer_token)
         if nodes_ready is not None:
@@ -170,10 +180,24 @@ def _play(fake: Nodes, nodes: Sequence[NodeSpec]) -> None:
     fake.add(nodes)
 
 
-def _create_reviewer(api: JsonClient, labels: Mapping[str, str]) -> str:
-    """Create the ServiceAccount by which Vault reviews tokens, and return a token of it."""
-    # A name of this lab's own: on a shared cluster the end of one lab must not take another's reviewer.
-    name = "-".join(["secureai-lab", *labels.values()])
+def _further_vault(cluster: Cluster, processes: Processes, ports: Ports, name: str) -> Vault:
+    """Another Vault of the lab's own, whatever the first one is; its kubernetes auth asks the same API server."""
+    look = chosen_source() is not Source.BUILD
+    vault = LocalVault(processes, vault_binaries(look_on_path=look), ports, name)
+    vault.start_new()
+    access = cluster.access
+    vault.review_tokens_at(access.url, access.ca_file, _reviewer_token(access.api, processes.labels))
+    return vault
+
+
+def _reviewers_namespace(labels: Mapping[str, str]) -> str:
+    """A name of this lab's own: on a shared cluster the end of one lab must not take another's reviewer."""
+    return "-".join(["secureai-lab", *labels.values()])
+
+
+def _create_reviewer(api: JsonClient, labels: Mapping[str, str]) -> None:
+    """Create the ServiceAccount by which Vaults review tokens."""
+    name = _reviewers_namespace(labels)
     accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
     metadata = {"name": name, "labels": dict(labels)}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator"}
@@ -182,5 +206,9 @@ def _create_reviewer(api: JsonClient, labels: Mapping[str, str]) -> str:
     api.request("POST", "/api/v1/namespaces", {"metadata": metadata})
     api.request("POST", accounts, {"metadata": {"name": REVIEWER}})
     api.request("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
+
+
+def _reviewer_token(api: JsonClient, labels: Mapping[str, str]) -> str:
+    path = f"/api/v1/namespaces/{_reviewers_namespace(labels)}/serviceaccounts/{REVIEWER}/token"
     spec = {"expirationSeconds": REVIEWER_TOKEN_SECONDS}
-    return str(api.request("POST", f"{accounts}/{REVIEWER}/token", {"spec": spec})["status"]["token"])
+    return str(api.request("POST", path, {"spec": spec})["status"]["token"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lab.binaries import VaultBinaries
+from lab.cluster import LOOPBACK, Place
 from lab.errors import LabError
 from lab.ports import Ports
 from lab.processes import Process, Processes
@@ -57,14 +58,26 @@ class Vault(Protocol):
 
 
 class LocalVault:
-    """One Vault process with its data; it can be sealed, stopped, killed and started again."""
+    """One Vault process with its data; it can be sealed, stopped, killed and started again.
 
-    def __init__(self, processes: Processes, binaries: VaultBinaries, ports: Ports) -> None:
-        self._directory = processes.directory / "vault"
+    Its process and its directory in the lab's are called `name`.
+    """
+
+    def __init__(
+        self,
+        processes: Processes,
+        binaries: VaultBinaries,
+        ports: Ports,
+        name: str = "vault",
+        place: Place = LOOPBACK,
+    ) -> None:
+        self.name = name
+        self._host = place.address
+        self._directory = processes.directory / name
         self._directory.mkdir(mode=0o700)
         self._binaries = binaries
-        port, cluster_port = ports.take(), ports.take()
-        self.address = f"http://127.0.0.1:{port}"
+        port, cluster_port = place.vault_port or ports.take(), ports.take()
+        self.address = f"http://{place.address}:{port}"
         self.audit_log: Path | None = self._directory / "audit.log"
         self.root_token = ""
         self._unseal_key = ""
@@ -151,7 +164,7 @@ class LocalVault:
             "cluster_addr": f"https://127.0.0.1:{cluster_port}",
             "listener": {
                 "tcp": {
-                    "address": f"127.0.0.1:{port}",
+                    "address": f"{self._host}:{port}",
                     "cluster_address": f"127.0.0.1:{cluster_port}",
                     "tls_disable": True,
                 }
@@ -166,7 +179,7 @@ class LocalVault:
             configuration["plugin_directory"] = str(self._binaries.kubernetes_plugin.resolve().parent)
         file = self._directory / "config.json"
         file.write_text(json.dumps(configuration, indent=2))
-        return processes.process("vault", [self._binaries.vault, "server", f"-config={file}"])
+        return processes.process(self.name, [self._binaries.vault, "server", f"-config={file}"])
 
 
 def token_review(url: str, ca_file: Path, reviewer_token: str) -> Json:
