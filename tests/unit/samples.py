@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -42,9 +43,10 @@ CONNECTION = Connection(
     port=8200,
     may_destroy=False,
 )
+CUSTOMERS = replace(CONNECTION, name="customer-a", customer_held=True)
 CONFIG = PlatformConfig(
     cluster="main",
-    connections={"default": CONNECTION},
+    connections={"default": CONNECTION, "customer-a": CUSTOMERS},
     dns_peers=(PeerAddress(namespace="kube-system", pod_labels={"k8s-app": "kube-dns"}),),
     api_server_peers=(PeerAddress(cidr="10.0.0.1/32"),),
     api_server_port=6443,

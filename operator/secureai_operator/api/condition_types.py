@@ -18,5 +18,6 @@ class ConditionType(StrEnum):
     NETWORK_ISOLATED = "NetworkIsolated"
     CONFIDENTIAL_SCHEDULABLE = "ConfidentialSchedulable"
     PODS_BOUND = "PodsBound"
+    ROTATION_ON_TRACK = "RotationOnTrack"
     VAULT_REACHABLE = "VaultReachable"
     DRIFT_DETECTED = "DriftDetected"

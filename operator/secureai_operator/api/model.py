@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$"
+"""Each part has at most 63 characters: Vault signs no other name."""
 DURATION = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
 
 SAYS = "x-secureai-says"
@@ -70,7 +71,7 @@ DnsSubdomain = Annotated[
     str,
     text(
         DNS_SUBDOMAIN,
-        f"must be a DNS name without wildcards, each part of it {_LABEL_RULE}",
+        f"must be a DNS name without wildcards, each part of it {_LABEL_RULE}, and at most 63 of them",
         min_length=1,
         max_length=253,
     ),
@@ -78,10 +79,12 @@ DnsSubdomain = Annotated[
 LabelKey = Annotated[
     str,
     text(
-        r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        # Kubernetes' own rule: a workload with another key would be accepted, and every list of its pods refused.
+        r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+        r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
         "must be a label key such as app or example.com/app: letters, digits, '-', '_' and '.', "
-        "with a letter or digit at both ends",
-        max_length=317,
+        "with a letter or digit at both ends, and at most 63 of them after the '/'",
+        max_length=253,
     ),
 ]
 LabelValue = Annotated[

@@ -58,6 +58,7 @@ _CONCERNS = (
     C.NETWORK_ISOLATED,
     C.CONFIDENTIAL_SCHEDULABLE,
     C.PODS_BOUND,
+    C.ROTATION_ON_TRACK,
 )
 _ALL = (C.READY, *_CONCERNS)
 
@@ -295,8 +296,8 @@ KEY_EXPOSED = _reason(
     "Somebody with rights on the key's configuration did it.",
     "Find out who (Vault's audit log); move the data to a new workload with a new key.",
 )
-KEY_CONFIGURATION_DRIFT = _reason(
-    "KeyConfigurationDrift",
+IMMUTABLE_FIELD_DRIFT = _reason(
+    "ImmutableFieldDrift",
     (C.KEY_READY, C.READY),
     _S,
     "A setting of the key that cannot be changed differs from the spec.",
@@ -319,13 +320,22 @@ DATA_KEY_LOST = _reason(
     "Both were removed or overwritten.",
     "Restore the Secret from a backup; a new data key could not decrypt the old data.",
 )
-CUSTODY_NOT_SUPPORTED = _reason(
-    "CustodyNotSupported",
+CUSTODY_MISMATCH = _reason(
+    "CustodyMismatch",
     (C.KEY_READY, C.STALLED, C.READY),
     _E,
-    "This version of the operator does not support the custody mode.",
-    "`spec.keys.custody` is not service-managed.",
-    "Use service-managed.",
+    "The connection's Vault and the declared custody do not go together.",
+    "hold-your-own-key needs a connection that the platform team marked as a customer's own (`customerHeld`), and such a "
+    "connection is for nothing else.",
+    "Use the custody or the connection that the message names.",
+)
+CUSTOMER_LOCKED = _reason(
+    "CustomerLocked",
+    (C.IDENTITY_READY, C.KEY_READY, C.CERTIFICATE_READY, C.VAULT_REACHABLE, C.READY),
+    _W,
+    "The customer who holds the key has locked it: their Vault is sealed, or refuses the operator.",
+    "The owner of the Vault behind a customer-held connection sealed it or took the operator's role away.",
+    "Ask the customer. Everything stays as it last was, and goes on by itself when they unlock it.",
 )
 
 # Rotation --------------------------------------------------------------------------------------------------
@@ -339,15 +349,95 @@ KEY_VERSION_DESTROYED = _reason(
 )
 AWAITING_KEY_MATERIAL = _reason(
     "AwaitingKeyMaterial",
-    (C.KEY_READY, C.READY),
+    (C.KEY_READY, C.ROTATION_ON_TRACK, C.READY),
     _W,
-    "A rotation is due, and its key material is the customer's to bring.",
-    "`spec.keys.custody` is customer-managed.",
-    "Import the next version of the key; the message names it.",
+    "Key material is due, and it is the customer's to bring.",
+    "`spec.keys.custody` is customer-managed, and the key does not exist yet or a rotation is due.",
+    "Import the version of the key that the message names, with `secureai key wrap` and `secureai key import`.",
+)
+NO_ROTATION_POLICY = _reason(
+    "NoRotationPolicy",
+    (C.ROTATION_ON_TRACK,),
+    _G,
+    "No KeyRotationPolicy selects the workload: its key rotates when somebody asks for it.",
+    "No policy's selectors match its labels.",
+    "Make a KeyRotationPolicy, if the key is to rotate by itself.",
+)
+ROTATION_SCHEDULED = _reason(
+    "RotationScheduled",
+    (C.ROTATION_ON_TRACK,),
+    _G,
+    "Nothing is due; the message says when the key rotates next.",
+    "The last rotation is younger than the policy's schedule.",
+    _NOTHING,
+)
+ROTATION_PENDING = _reason(
+    "RotationPending",
+    (C.ROTATION_ON_TRACK,),
+    _P,
+    "A rotation is due and waits for its turn.",
+    "The policy's `limits` let so many rotate at once, or its windows are closed.",
+    "Nothing to do, unless it takes longer than the limits explain.",
+)
+ROTATION_UNDER_WAY = _reason(
+    "RotationUnderWay",
+    (C.ROTATION_ON_TRACK,),
+    _P,
+    "The key rotates now.",
+    "It was due, or somebody asked for it.",
+    _NOTHING,
+)
+ROTATION_MISSED = _reason(
+    "RotationMissed",
+    (C.ROTATION_ON_TRACK,),
+    _W,
+    "A rotation could not start in time and waits for the next scheduled time.",
+    "The operator or Vault was away, or the windows were closed, for longer than `schedule.startingDeadline`.",
+    "Ask for a rotation (`secureai rotate`) if the key should not wait, or give the schedule more time.",
+)
+ROTATION_RESTS = _reason(
+    "RotationRests",
+    (C.ROTATION_ON_TRACK,),
+    _W,
+    "The policy that rules the workload starts no rotations.",
+    "It is suspended, on dry run, or its schedule names no time any more.",
+    "Look at the policy that the message names.",
+)
+ROTATION_REFUSED = _reason(
+    "RotationRefused",
+    (C.ROTATION_ON_TRACK,),
+    _E,
+    "Vault refuses a step of the rotation.",
+    "The key's settings in Vault, or the operator's rights there, do not allow it.",
+    "Look at the key in Vault, and run `secureai check`; it is tried again by itself.",
+)
+DATA_KEYS_FULL = _reason(
+    "DataKeysFull",
+    (C.ROTATION_ON_TRACK,),
+    _W,
+    "There are so many earlier data keys that no new ones are made.",
+    "Each rotation of the data keys keeps the earlier ones, for what they encrypted.",
+    "Move the data to a new workload, or rotate the key that wraps them instead: that needs no new data keys.",
+)
+KEY_ARCHIVE_FULL = _reason(
+    "KeyArchiveFull",
+    (C.ROTATION_ON_TRACK,),
+    _W,
+    "The key has so many versions that Vault could not store another one: it does not rotate any more.",
+    "Vault keeps all versions of a key in one entry of its storage, which is limited.",
+    "Let old versions retire and be destroyed (`retire.trim`), or rotate less often.",
+)
+RETIRE_ROLE_MISSING = _reason(
+    "RetireRoleMissing",
+    (C.ROTATION_ON_TRACK,),
+    _W,
+    "Versions are to be destroyed, and the operator has no identity in Vault that may.",
+    "The policy says `retire.trim: true`, and the connection has no `retireRole`.",
+    "Have the platform team configure `retireRole`, or set `retire.trim: false`.",
 )
 RETIREMENT_UNPROVEN = _reason(
     "RetirementUnproven",
-    (C.KEY_READY, C.READY),
+    (C.ROTATION_ON_TRACK,),
     _W,
     "An old version cannot retire: nothing proves that it is out of use.",
     "A data key is still wrapped by it, could not be read, or there is none that could tell.",
@@ -355,11 +445,107 @@ RETIREMENT_UNPROVEN = _reason(
 )
 RETIREMENT_ROLLED_BACK = _reason(
     "RetirementRolledBack",
-    (C.KEY_READY, C.READY),
+    (C.ROTATION_ON_TRACK,),
     _W,
     "Old versions had retired and were needed: they decrypt again, and no version retires until asked for.",
     "Something that the operator does not know of was encrypted with them.",
-    "Have the workload encrypt that anew, then ask for the retirement again.",
+    "Have the workload encrypt that anew, then ask for the retirement again (`secureai rotate --retry-retirement`).",
+)
+ACCESS_WITHDRAWN = _reason(
+    "AccessWithdrawn",
+    (C.IDENTITY_READY, C.READY),
+    _S,
+    "The workload's access to Vault is withdrawn while an emergency rotation is under way.",
+    "Somebody asked for it; `status.emergency` says by which request, and how far it is.",
+    "Wait for it to end. If it does not go on, the other conditions say why.",
+)
+KEY_ROTATED = _reason(
+    "KeyRotated",
+    (),
+    _G,
+    "The key rotated and every data key is wrapped by its new version.",
+    "It was due, somebody asked for it, or somebody did it in Vault.",
+    _NOTHING,
+)
+VERSIONS_RETIRED = _reason(
+    "VersionsRetired",
+    (),
+    _G,
+    "Old versions of the key decrypt no more.",
+    "Their grace period was over and nothing is wrapped by them.",
+    "If something still needs them, report it (annotation secureai.dev/decrypt-failed) while they are on trial.",
+)
+VERSIONS_DESTROYED = _reason(
+    "VersionsDestroyed",
+    (),
+    _W,
+    "Retired versions of the key are destroyed for ever.",
+    "The policy says `retire.trim: true`.",
+    _NOTHING,
+)
+DATA_KEYS_ROTATED = _reason(
+    "DataKeysRotated",
+    (),
+    _G,
+    "New data keys were made; the earlier ones stay in the Secret under their name with a number.",
+    "Somebody asked for it.",
+    "Encrypt what is still under the earlier data keys anew, in the workload.",
+)
+ROLLOUT_RESTARTED = _reason(
+    "RolloutRestarted",
+    (),
+    _G,
+    "What runs the workload's pods was told to replace them.",
+    "Data keys rotated, or an emergency rotation was asked for.",
+    _NOTHING,
+)
+EMERGENCY_STARTED = _reason(
+    "EmergencyStarted",
+    (),
+    _S,
+    "An emergency rotation began: the workload's access to Vault is withdrawn first.",
+    "Somebody asked for it.",
+    "Watch `status.emergency`.",
+)
+EMERGENCY_FINISHED = _reason(
+    "EmergencyFinished",
+    (),
+    _S,
+    "An emergency rotation is over and access is restored.",
+    "Every step was done, or could not be; `status.emergency` says which.",
+    "Look for steps that were skipped, and why.",
+)
+POLICY_ACTIVE = _reason(
+    "PolicyActive",
+    (C.READY,),
+    _G,
+    "The policy rules the workloads that it selects.",
+    "Its schedule names a time, and it is not suspended.",
+    _NOTHING,
+)
+POLICY_SELECTS_NOTHING = _reason(
+    "PolicySelectsNothing",
+    (C.READY,),
+    _W,
+    "The policy selects no workload, or other policies rule all that it selects.",
+    "Its selectors match no labels, or its priority is the lower one.",
+    "Compare `spec.selector` with the labels of the SecureAIWorkloads; `status.maskedBy` names the other policies.",
+)
+POLICY_RESTS = _reason(
+    "PolicyRests",
+    (C.READY,),
+    _W,
+    "The policy starts no rotations; what is under way goes on.",
+    "`spec.suspend` or `spec.dryRun` is true.",
+    "Set it to false again; `status.dryRun` says what would happen.",
+)
+ROTATIONS_FAILING = _reason(
+    "RotationsFailing",
+    (C.READY,),
+    _W,
+    "Rotations of some of the selected workloads cannot go on.",
+    "Their own condition RotationOnTrack says why.",
+    "Look at the workloads that `secureai keys` marks.",
 )
 
 # Certificates ----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from secureai_operator.api.workload_status import Condition
 
 
 class LabelSelector(ApiModel):
-    """A selector by labels; empty selects everything."""
+    """A selector by labels; an empty one selects everything."""
 
     match_labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
@@ -111,8 +112,7 @@ class KeyRotationPolicySpec(ApiModel):
     """Which workloads' keys rotate, when, and how old versions retire."""
 
     selector: LabelSelector = Field(
-        default_factory=LabelSelector,
-        description="Workloads of the policy's namespace, by their labels.",
+        description="Workloads of the policy's namespace, by their labels; {} selects all of them, and has to be written.",
         examples=[{"matchLabels": {"tier": "prod"}}],
     )
     namespace_selector: LabelSelector | None = Field(
@@ -149,8 +149,50 @@ class KeyRotationPolicySpec(ApiModel):
     )
 
 
+class PolicyRun(StatusModel):
+    """Rotations that the policy made together: from when the first became due until none was left to do."""
+
+    started_at: Timestamp = Field(
+        description="When the first was planned (RFC 3339).", examples=["2026-01-31T12:00:00Z"]
+    )
+    finished_at: Timestamp | None = Field(
+        default=None,
+        description="When none was left to do (RFC 3339).",
+        examples=["2026-01-31T12:00:20Z"],
+    )
+    rotated: int = Field(default=0, description="Workloads whose key rotated.", examples=[20])
+    failed: int = Field(default=0, description="Workloads whose key did not, as the run ended.", examples=[0])
+    requested: bool = Field(
+        default=False, description="Whether somebody asked for it, and not the schedule.", examples=[False]
+    )
+
+
+class PlannedAction(StrEnum):
+    """What a policy on dry run would do with a workload now."""
+
+    ROTATE = "Rotate"
+    WAIT = "Wait"
+    SKIP = "Skip"
+
+
+class DryRunItem(StatusModel):
+    """What would happen to one workload."""
+
+    workload: Annotated[str, Field(max_length=320)] = Field(
+        description="The workload, as NAMESPACE/NAME.", examples=["team-a/llm"]
+    )
+    action: PlannedAction = Field(description="Rotate, Wait or Skip.", examples=["Rotate"])
+    at: Timestamp | None = Field(
+        default=None, description="When (RFC 3339), if that is known.", examples=["2026-01-31T12:00:00Z"]
+    )
+    from_version: int = Field(default=0, description="Latest version of its key now.", examples=[1])
+    why: Annotated[str, Field(max_length=256)] = Field(
+        default="", description="What decides about it.", examples=["scheduled for 2026-01-31T12:00:00Z"]
+    )
+
+
 class KeyRotationPolicyStatus(StatusModel):
-    """What the policy did and will do."""
+    """What the policy did and will do. selected = current + pending + inProgress + failed + skipped + masked."""
 
     observed_generation: int = Field(
         default=-1,
@@ -171,3 +213,66 @@ class KeyRotationPolicyStatus(StatusModel):
         default=None, description="Last rotation (RFC 3339).", examples=["2026-01-31T12:00:00Z"]
     )
     selected: int = Field(default=0, description="Workloads that the policy selects.", examples=[3])
+    current: int = Field(
+        default=0,
+        description="Of them, the workloads whose key is as young as the policy wants it.",
+        examples=[3],
+    )
+    pending: int = Field(
+        default=0,
+        description="Workloads whose rotation is due and waits for a place or a window.",
+        examples=[0],
+    )
+    in_progress: int = Field(default=0, description="Workloads whose rotation is under way.", examples=[0])
+    failed: int = Field(
+        default=0,
+        description="Workloads whose rotation cannot go on; their own status says why.",
+        examples=[0],
+    )
+    skipped: int = Field(
+        default=0,
+        description="Workloads that are passed over: too late for their starting deadline.",
+        examples=[0],
+    )
+    masked: int = Field(default=0, description="Workloads that another policy rules.", examples=[0])
+    masked_by: tuple[str, ...] = Field(
+        default=(),
+        max_length=5,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="The policies that rule them, as NAMESPACE/NAME, those that rule most first.",
+        examples=[["team-a/strict"]],
+    )
+    rotated: int = Field(
+        default=0,
+        description="Workloads that rotated in the run that is under way, or in the last one.",
+        examples=[3],
+    )
+    request_id: Annotated[str, Field(max_length=256)] = Field(
+        default="",
+        description="The last value of the annotation secureai.dev/rotate that was acted on.",
+        examples=["2026-01-31-audit"],
+    )
+    requested_at: Timestamp | None = Field(
+        default=None,
+        description="When that was seen (RFC 3339): every key that is older rotates.",
+        examples=["2026-01-31T12:00:00Z"],
+    )
+    run: PolicyRun | None = Field(
+        default=None,
+        description="The run that is under way.",
+        examples=[{"startedAt": "2026-01-31T12:00:00Z"}],
+    )
+    history: tuple[PolicyRun, ...] = Field(
+        default=(),
+        max_length=10,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="The last runs, oldest first.",
+        examples=[[{"startedAt": "2026-01-31T12:00:00Z", "rotated": 20}]],
+    )
+    dry_run: tuple[DryRunItem, ...] = Field(
+        default=(),
+        max_length=20,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="What spec.dryRun keeps from happening: the first twenty workloads, the next due first.",
+        examples=[[{"workload": "team-a/llm", "action": "Rotate"}]],
+    )

@@ -52,6 +52,105 @@ class RotationRecord(StatusModel):
     )
 
 
+class EmergencyStep(StrEnum):
+    """What an emergency rotation does, in this order."""
+
+    ACCESS_WITHDRAWN = "AccessWithdrawn"
+    """The workload's identity in Vault is disabled and its policy denies."""
+    KEY_ROTATED = "KeyRotated"
+    DATA_KEYS_REWRAPPED = "DataKeysRewrapped"
+    MINIMUM_RAISED = "MinimumRaised"
+    """Old versions decrypt no more."""
+    CERTIFICATE_REISSUED = "CertificateReissued"
+    IDENTITY_REPLACED = "IdentityReplaced"
+    """The ServiceAccount is another one of the same name: tokens of the old one, of Kubernetes and of Vault, are dead for good."""
+    PODS_RESTARTED = "PodsRestarted"
+    ACCESS_RESTORED = "AccessRestored"
+
+
+class EmergencyStepStatus(StatusModel):
+    """A step that is over."""
+
+    step: EmergencyStep = Field(description="The step.", examples=["AccessWithdrawn"])
+    at: Timestamp = Field(description="When it was over (RFC 3339).", examples=["2026-01-31T12:00:00Z"])
+    milliseconds: int = Field(
+        default=0, description="How long it took, in milliseconds since the step before.", examples=[120]
+    )
+    skipped: Annotated[str, Field(max_length=256)] = Field(
+        default="",
+        description="Why there was nothing to do, or it could not be done; empty if it was done.",
+        examples=["no certificate is asked for"],
+    )
+
+
+class EmergencyStatus(StatusModel):
+    """An emergency rotation: resumed wherever it was, each request once."""
+
+    request_id: Annotated[str, Field(max_length=256)] = Field(
+        description="Value of the annotation secureai.dev/rotate-emergency that asked for it.",
+        examples=["incident-7"],
+    )
+    started_at: Timestamp = Field(
+        description="When it was begun (RFC 3339).", examples=["2026-01-31T12:00:00Z"]
+    )
+    certificate: Annotated[str, Field(max_length=128)] = Field(
+        default="",
+        description="Serial number of the certificate that is to be replaced.",
+        examples=["5b:1c"],
+    )
+    service_account: Annotated[str, Field(max_length=64)] = Field(
+        default="",
+        description="UID of the ServiceAccount that is to be replaced.",
+        examples=["6d7b6d6e-0a3a-4a4c-8a5e-3f8b3a1f2c4d"],
+    )
+    finished_at: Timestamp | None = Field(
+        default=None, description="When access was restored (RFC 3339).", examples=["2026-01-31T12:00:09Z"]
+    )
+    steps: tuple[EmergencyStepStatus, ...] = Field(
+        default=(),
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="The steps that are over, in their order.",
+        examples=[[{"step": "AccessWithdrawn", "at": "2026-01-31T12:00:00Z", "milliseconds": 120}]],
+    )
+
+
+class DataKeyRotationStatus(StatusModel):
+    """A rotation of the data keys themselves, which their consumers have to reload for."""
+
+    request_id: Annotated[str, Field(max_length=256)] = Field(
+        description="Value of the annotation secureai.dev/rotate-data-keys that asked for it.",
+        examples=["2026-01-31-audit"],
+    )
+    made_at: Timestamp = Field(
+        description="When the new data keys were made (RFC 3339).", examples=["2026-01-31T12:00:00Z"]
+    )
+    shown_at: Timestamp | None = Field(
+        default=None,
+        description="When the Secret was seen to hold them (RFC 3339): pods that are older read the earlier ones.",
+        examples=["2026-01-31T12:00:00Z"],
+    )
+    restarted_at: Timestamp | None = Field(
+        default=None,
+        description="When everything that runs the workload's pods was told to restart (RFC 3339).",
+        examples=["2026-01-31T12:00:01Z"],
+    )
+    restarted: tuple[str, ...] = Field(
+        default=(),
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="What was restarted, as Kind/name; at most sixteen.",
+        examples=[["Deployment/llm"]],
+    )
+    left: tuple[str, ...] = Field(
+        default=(),
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="What runs pods and cannot be restarted by the operator, as Kind/name; at most sixteen.",
+        examples=[["Job/train"]],
+    )
+
+
 class RetirementStatus(StatusModel):
     """Versions that wait to retire."""
 
@@ -82,11 +181,31 @@ class RotationStatus(StatusModel):
     trigger: Trigger | None = Field(default=None, description="Why it rotates.", examples=["Scheduled"])
     request_id: Annotated[str, Field(max_length=256)] = Field(
         default="",
-        description="The last request that was acted on: each is once, by its id.",
+        description="The last value of the annotation secureai.dev/rotate that was acted on: each is once.",
         examples=["2026-01-31-audit"],
+    )
+    emergency_request_id: Annotated[str, Field(max_length=256)] = Field(
+        default="",
+        description="The last value of the annotation secureai.dev/rotate-emergency that was acted on: each is once.",
+        examples=["incident-7"],
+    )
+    decrypt_failure: Annotated[str, Field(max_length=256)] = Field(
+        default="",
+        description="The last value of the annotation secureai.dev/decrypt-failed that was acted on.",
+        examples=["2026-02-03T12:00:00Z"],
+    )
+    retirement_request: Annotated[str, Field(max_length=256)] = Field(
+        default="",
+        description="The last value of the annotation secureai.dev/retry-retirement that was acted on.",
+        examples=["1"],
     )
     policy: Annotated[str, Field(max_length=320)] = Field(
         default="", description="Policy that rules, as NAMESPACE/NAME.", examples=["team-a/weekly"]
+    )
+    schedule: Annotated[str, Field(max_length=16)] = Field(
+        default="",
+        description="Short form of that policy's schedule and windows: another one rules from when it is seen.",
+        examples=["6f1ed002ab559585"],
     )
     ruled_since: Timestamp | None = Field(
         default=None,

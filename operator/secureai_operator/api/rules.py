@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from secureai_operator import names
 from secureai_operator.api.confidential import Platform
 from secureai_operator.api.model import DNS_LABEL, DURATION
-from secureai_operator.api.workload import ENCRYPTING_KEY_TYPES
+from secureai_operator.api.workload import DERIVING_KEY_TYPES, ENCRYPTING_KEY_TYPES
 
 GRANTS_MAX = 24
 """Combinations of group, resource, name and verb: each costs one check of the author's own rights at admission."""
@@ -96,11 +96,27 @@ _KEYS = (
         f"{', '.join(sorted(ENCRYPTING_KEY_TYPES))}, or remove dataKeys",
         field=".type",
     ),
+    Rule(
+        f"!self.?derived.orValue(false) || self.type in {_words(*sorted(DERIVING_KEY_TYPES))}",
+        f"keys of this type cannot derive: set type to one of {', '.join(sorted(DERIVING_KEY_TYPES))}, or remove derived",
+        field=".derived",
+    ),
+    Rule(
+        "!has(self.dataKeys) || self.dataKeys.all(k, (k.?context.orValue('') != '') == self.?derived.orValue(false))",
+        "a context goes with a derived key: with derived: true every data key needs one, without it none may have one",
+        field=".dataKeys",
+    ),
 )
 
 _BITS_STAY = Rule(
     "self.?bits.orValue(256) == oldSelf.?bits.orValue(256)",
     "bits of a data key cannot be changed: it would be another key; add a data key with another name instead",
+)
+
+_CONTEXT_STAYS = Rule(
+    "has(self.context) == has(oldSelf.context) && (!has(self.context) || self.context == oldSelf.context)",
+    "context of a data key cannot be changed: what is wrapped with the old one could not be unwrapped; add a data key with "
+    "another name instead",
 )
 
 _DNS_NAME = Rule(
@@ -251,7 +267,8 @@ WORKLOAD: Rules = {
     "spec.keys": _KEYS,
     "spec.keys.custody": (_immutable("keys.custody", _KEY_STAYS),),
     "spec.keys.type": (_immutable("keys.type", _KEY_STAYS),),
-    "spec.keys.dataKeys[]": (_BITS_STAY,),
+    "spec.keys.derived": (_immutable("keys.derived", _KEY_STAYS),),
+    "spec.keys.dataKeys[]": (_BITS_STAY, _CONTEXT_STAYS),
     "spec.certificate.ttl": (_duration_between("5m", "2160h"),),
     "spec.certificate.dnsNames[]": (_DNS_NAME,),
     "spec.access.tokenTTL": (_duration_between("10m", "24h"),),
@@ -364,6 +381,6 @@ KEY_ROTATION: Rules = {
     "spec.schedule.startingDeadline": (_duration_between("1m", "720h"),),
     "spec.windows[].start": _CRON,
     "spec.windows[].duration": (_duration_between("5m", "168h"),),
-    "spec.retire.after": (_duration_between("1m", "87600h"),),
-    "spec.retire.canary": (_duration_between("1m", "8760h"),),
+    "spec.retire.after": (_duration_between("1s", "87600h"),),
+    "spec.retire.canary": (_duration_between("1s", "8760h"),),
 }

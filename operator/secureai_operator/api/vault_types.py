@@ -24,6 +24,8 @@ class VaultConnection:
     """The operator's projected ServiceAccount token; read again at every login."""
     destroy_role: str | None = None
     """The role that may destroy keys; without it `delete_key` is refused before anything is sent."""
+    retire_role: str | None = None
+    """The role that may destroy versions of keys; without it `trim_key` is refused before anything is sent."""
     namespace: str | None = None
     ca_file: str | None = None
     transit_mount: str = "saw-transit"

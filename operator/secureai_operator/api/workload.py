@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
@@ -35,6 +36,10 @@ ENCRYPTING_KEY_TYPES = frozenset(
     {KeyType.AES256_GCM96, KeyType.CHACHA20_POLY1305, KeyType.RSA_3072, KeyType.RSA_4096}
 )
 """Only these can wrap data keys; the others sign. Source: Vault, Transit, key types."""
+
+
+DERIVING_KEY_TYPES = frozenset({KeyType.AES256_GCM96, KeyType.CHACHA20_POLY1305})
+"""Only these derive a key from a context. Source: Vault, Transit, create key, `derived`."""
 
 
 class Custody(StrEnum):
@@ -100,6 +105,12 @@ class DataKey(ApiModel):
         description="Length of the data key in bits: 128, 256 or 512.",
         examples=[256],
     )
+    context: Annotated[str, Field(max_length=256)] | None = Field(
+        default=None,
+        description="Context that the data key is bound to, with spec.keys.derived: who unwraps it must name the same one. "
+        "It is no secret, and cannot be changed later.",
+        examples=["tenant-42"],
+    )
 
 
 class KeysSpec(ApiModel):
@@ -115,6 +126,12 @@ class KeysSpec(ApiModel):
         default=KeyType.AES256_GCM96,
         description="Type of the transit key. It cannot be changed later.",
         examples=["aes256-gcm96"],
+    )
+    derived: bool = Field(
+        default=False,
+        description="Derive a key of its own from the workload's key for each context; only for keys that encrypt by AES or "
+        "ChaCha20, and every data key then needs a context. It cannot be changed later.",
+        examples=[False],
     )
     data_keys: tuple[DataKey, ...] = Field(
         default=(),
@@ -152,7 +169,8 @@ class CertificateSpec(ApiModel):
     )
     ttl: Duration = Field(
         default="24h",
-        description="Lifetime in hours, minutes and seconds, from 5m to 2160h; renewed at two thirds of it.",
+        description="Lifetime in hours, minutes and seconds, from 5m to 2160h; renewed at two thirds of it. "
+        "A shorter one counts at once, a longer one from the next renewal.",
         examples=["24h"],
     )
     usages: tuple[CertificateUsage, ...] = Field(

@@ -8,7 +8,10 @@ from pydantic import Field
 
 from secureai_operator.api.confidential import Toleration
 from secureai_operator.api.model import StatusModel, Timestamp
-from secureai_operator.api.rotation_status import RotationStatus
+from secureai_operator.api.rotation_status import DataKeyRotationStatus, EmergencyStatus, RotationStatus
+
+DATA_KEYS_MAX = 96
+"""Data keys with their earlier generations: sixteen names, each rotated five times, or one name ninety-five times."""
 
 
 class Condition(StatusModel):
@@ -64,6 +67,17 @@ class KeyStatus(StatusModel):
     min_decryption_version: int = Field(
         default=0, description="Oldest version that still decrypts.", examples=[1]
     )
+    min_available_version: int = Field(
+        default=0, description="Versions below this one are destroyed; 0 if none is.", examples=[0]
+    )
+    imported: bool = Field(
+        default=False, description="Whether the key material was brought by the customer.", examples=[False]
+    )
+    latest_version_at: Timestamp | None = Field(
+        default=None,
+        description="When the latest version was made (RFC 3339): the age of the key counts from here.",
+        examples=["2026-01-31T12:00:00Z"],
+    )
     created_at: Timestamp | None = Field(
         default=None,
         description="When the oldest known version was made. Once set, a missing key is KeyLost.",
@@ -79,6 +93,15 @@ class DataKeyStatus(StatusModel):
     wrapped: Annotated[str, Field(max_length=1024)] = Field(
         description="The wrapped data key as Vault made it; the Secret is restored from it.",
         examples=["vault:v1:bm90IGEgcmVhbCBrZXk="],
+    )
+    generation: int = Field(
+        default=1,
+        description="Its generation among the data keys of its name: the current one's, or with a number after its name an earlier one, "
+        "kept for what it encrypted.",
+        examples=[1],
+    )
+    context: Annotated[str, Field(max_length=256)] = Field(
+        default="", description="Context that it is bound to; empty for none.", examples=["tenant-42"]
     )
 
 
@@ -191,9 +214,9 @@ class SecureAIWorkloadStatus(StatusModel):
     key: KeyStatus | None = Field(default=None, description="The key.", examples=[{"latestVersion": 1}])
     data_keys: tuple[DataKeyStatus, ...] = Field(
         default=(),
-        max_length=32,
+        max_length=DATA_KEYS_MAX,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-        description="The wrapped data keys.",
+        description="The wrapped data keys, earlier ones of a name included.",
         examples=[[{"name": "model", "keyVersion": 1}]],
     )
     certificate: CertificateStatus | None = Field(
@@ -210,6 +233,16 @@ class SecureAIWorkloadStatus(StatusModel):
         default=None,
         description="When the key rotates, and how far it is.",
         examples=[{"nextTime": "2026-01-31T12:00:00Z"}],
+    )
+    emergency: EmergencyStatus | None = Field(
+        default=None,
+        description="The last emergency rotation, and how far it is.",
+        examples=[{"requestId": "incident-7", "startedAt": "2026-01-31T12:00:00Z"}],
+    )
+    data_key_rotation: DataKeyRotationStatus | None = Field(
+        default=None,
+        description="The last rotation of the data keys themselves.",
+        examples=[{"requestId": "2026-01-31-audit", "madeAt": "2026-01-31T12:00:00Z"}],
     )
     resync: Annotated[str, Field(max_length=256)] = Field(
         default="",

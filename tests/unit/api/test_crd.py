@@ -24,7 +24,7 @@ FORBIDDEN = {
 """What the API server refuses in a structural schema, what would admit null, and what speaks in regular expressions."""
 
 UNITS = re.compile(
-    r"hours, minutes and seconds|\bbits?\b|\bseconds?\b|\bper second\b|\b[Vv]ersions?\b|\bports?\b|\b[Pp]ods\b"
+    r"hours, minutes and seconds|\bbits?\b|\b(milli)?seconds?\b|\bper second\b|\b[Vv]ersions?\b|\bports?\b|\b[Pp]ods\b"
     r"|\bgeneration\b|\bRotations\b|\b[Ww]orkloads\b|\bhigher wins\b",
 )
 
@@ -201,7 +201,7 @@ def test_docs_prints_one_page_or_writes_all(tmp_path: Path, capsys: pytest.Captu
     assert main(["docs", "reasons"]) == 0
     assert capsys.readouterr().out == docs.reasons_page()
     assert main(["docs", "--out", str(tmp_path)]) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"crds.md", "reasons.md"}
+    assert {path.name for path in tmp_path.iterdir()} == {"crds.md", "metrics.md", "reasons.md"}
 
 
 def test_the_root_guards_the_name_of_both_kinds() -> None:

@@ -18,6 +18,8 @@ SOURCES = {path: path.read_text() for path in PACKAGE.rglob("*.py") if path.name
 CONSTANTS = {name: value for name, value in vars(reasons).items() if isinstance(value, Reason)}
 CONCERNS = {
     "key_verdict": C.KEY_READY,
+    "key_awaited_verdict": C.KEY_READY,
+    "_still_locked": C.KEY_READY,
     "spec_verdict": C.KEY_READY,
     "data_key_verdict": C.KEY_READY,
     "_key": C.KEY_READY,
@@ -35,12 +37,30 @@ CONCERNS = {
     "_network": C.NETWORK_ISOLATED,
     "_vault": C.VAULT_REACHABLE,
     "_drift": C.DRIFT_DETECTED,
+    "_rotation": C.ROTATION_ON_TRACK,
+    "_withdrawn": C.IDENTITY_READY,
+    "room_verdict": C.ROTATION_ON_TRACK,
+    "_scheduled": C.ROTATION_ON_TRACK,
+    "rotation_verdict": C.ROTATION_ON_TRACK,
+    "_archive_is_full": C.ROTATION_ON_TRACK,
+    "_trim": C.ROTATION_ON_TRACK,
+    "_held": C.ROTATION_ON_TRACK,
+    "_unproven": C.ROTATION_ON_TRACK,
+    "advance": C.ROTATION_ON_TRACK,
+    "_conditions": C.STALLED,
     "_ready": C.READY,
     "_reconciling": C.RECONCILING,
     "_stalled": C.STALLED,
 }
 """The condition that each function judges."""
-ANY_CONCERN = {"_vault_problem", "_not_configured", "_refused", "kube_verdict", "vault_verdict"}
+ANY_CONCERN = {
+    "_vault_problem",
+    "_not_configured",
+    "_refused",
+    "lock_verdict",
+    "kube_verdict",
+    "vault_verdict",
+}
 """Functions whose verdict any concern that needs Vault, or an object, may carry."""
 FOR_ANY = (C.IDENTITY_READY, C.KEY_READY, C.CERTIFICATE_READY)
 
@@ -48,7 +68,7 @@ FOR_ANY = (C.IDENTITY_READY, C.KEY_READY, C.CERTIFICATE_READY)
 def verdicts() -> Iterator[tuple[str, Reason]]:
     """Every reason that a function of core or controllers makes a verdict of, with the function's name."""
     for path, text in SOURCES.items():
-        if path.parent.name not in ("core", "desired", "controllers"):
+        if path.parent.name not in ("core", "desired", "rotation", "controllers"):
             continue
         for function in ast.walk(ast.parse(text)):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
