@@ -90,7 +90,12 @@ def test_the_finalizer_is_a_name_that_no_other_part_uses() -> None:
         names.RETAINED_LABEL,
         names.RESYNC_ANNOTATION,
         names.FORCE_DELETE_ANNOTATION,
-        names.KEY_VERSION_ANNOTATION,
+        names.ROTATE_ANNOTATION,
+        names.EMERGENCY_ANNOTATION,
+        names.ROTATE_DATA_KEYS_ANNOTATION,
+        names.DECRYPT_FAILED_ANNOTATION,
+        names.RETRY_RETIREMENT_ANNOTATION,
+        names.RESTARTED_FOR_ANNOTATION,
     ]
     assert len(set(ours)) == len(ours)
     assert all(name.startswith(f"{names.GROUP}/") for name in ours)

@@ -8,7 +8,13 @@ from typing import Any
 from secureai_operator import names
 from secureai_operator.api.vault_setup import AclPolicy, Mount, RootAuthority, Setting, SetupItem
 from secureai_operator.api.vault_types import VaultConnection
-from secureai_operator.core.vault_rights import destroy_rules, needed_capabilities, render_hcl, routine_rules
+from secureai_operator.core.vault_rights import (
+    destroy_rules,
+    needed_capabilities,
+    render_hcl,
+    retire_rules,
+    routine_rules,
+)
 
 __all__ = [
     "BootstrapSpec",
@@ -17,6 +23,8 @@ __all__ = [
     "destroy_rules",
     "needed_capabilities",
     "render_hcl",
+    "retire_policy_name",
+    "retire_rules",
     "routine_policy_name",
     "routine_rules",
 ]
@@ -56,6 +64,12 @@ def bootstrap_items(spec: BootstrapSpec) -> tuple[SetupItem, ...]:
             # Or encrypting with a misspelt name makes a key that nobody manages.
             {"disable_upsert": True},
         ),
+        Setting(
+            f"setting {connection.transit_mount}/tune",
+            f"sys/mounts/{connection.transit_mount}/tune",
+            # Why a decrypt was refused is evidence for retirement, and no secret; hashed it tells nobody anything.
+            {"audit_non_hmac_response_keys": ["error"]},
+        ),
         RootAuthority(
             connection.pki_mount, f"SecureAI workloads of {spec.cluster}", spec.authority_years * YEAR
         ),
@@ -72,6 +86,10 @@ def routine_policy_name(spec: BootstrapSpec) -> str:
 
 def destroy_policy_name(spec: BootstrapSpec) -> str:
     return f"{spec.connection.destroy_role}.{spec.cluster}"
+
+
+def retire_policy_name(spec: BootstrapSpec) -> str:
+    return f"{spec.connection.retire_role}.{spec.cluster}"
 
 
 def _mounts(spec: BootstrapSpec) -> tuple[Mount, ...]:
@@ -129,6 +147,12 @@ def _identities(spec: BootstrapSpec) -> tuple[SetupItem, ...]:
         items += [
             AclPolicy(destroy, render_hcl(destroy_rules(connection))),
             _operator_role(spec, connection.destroy_role, destroy, ttl_seconds=300),
+        ]
+    if connection.retire_role is not None:
+        retire = retire_policy_name(spec)
+        items += [
+            AclPolicy(retire, render_hcl(retire_rules(connection))),
+            _operator_role(spec, connection.retire_role, retire, ttl_seconds=300),
         ]
     return tuple(items)
 

@@ -37,6 +37,8 @@ def _connection(name: str, one: VaultConnectionSettings) -> Connection:
         peers=_addresses(one.peers),
         port=one.port,
         may_destroy=one.destroy_role is not None,
+        may_trim=one.retire_role is not None,
+        customer_held=one.customer_held,
     )
 
 
@@ -46,6 +48,7 @@ def _vault_connection(cluster: str, name: str, one: VaultConnectionSettings) -> 
         address=one.address,
         role=one.role,
         destroy_role=one.destroy_role,
+        retire_role=one.retire_role,
         token_file=str(one.token_file),
         namespace=one.vault_namespace,
         ca_file=None if one.ca_file is None else str(one.ca_file),

@@ -7,7 +7,7 @@ closed-world: whatever stands in them and is not ours is drift.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -17,6 +17,8 @@ from secureai_operator.api.certificate import CertificateFacts
 from secureai_operator.core.facts import Manifest
 
 _DIGEST_BYTES = 8
+_as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""Made once: `json.dumps` with these would make an encoder each time."""
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "ServiceAccount": ("automountServiceAccountToken",),
@@ -46,13 +48,16 @@ class Child:
     digest: bytes
     """The digests of its parts one after the other, the metadata's first."""
     certificate: CertificateFacts | None = None
-    applied: str = ""
-    """The seal of what the operator wanted when it last wrote the object."""
+    entries: tuple[tuple[str, int | None], ...] = ()
+    """Of a Secret: each entry with the version of the key that wraps it, None for one that is no ciphertext."""
+    is_as_applied: bool = False
+    """Whether nobody changed it since the operator last wrote it: what differs from it now is our own mind, of another version
+    or setting. The object carries the seal of what was wanted then."""
 
     @property
-    def is_as_applied(self) -> bool:
-        """Whether nobody changed it since: what differs from it now is our own mind, of another version or setting."""
-        return self.applied == seal(self.digest)
+    def wrapped_by(self) -> tuple[int | None, ...]:
+        """The version that wraps each entry of a Secret of data keys."""
+        return tuple(version for _, version in self.entries)
 
 
 def seal(digests: bytes) -> str:
@@ -108,15 +113,15 @@ def is_adoptable(manifest: Manifest, workload_name: str) -> bool:
     )
 
 
-def foreign_entries(desired: Manifest, live: Manifest) -> Iterator[str]:
-    """Entries of a Secret's data that are not ours: server-side apply would leave them."""
-    yield from sorted(set(live.get("data") or {}) - set(desired.get("data") or {}))
+def foreign_entries(desired: Manifest, live: Iterable[str]) -> Iterator[str]:
+    """Names among the entries of the live Secret that are not ours: server-side apply would leave them."""
+    yield from sorted(set(live) - set(desired.get("data") or {}))
 
 
 def _part_digest(value: Any) -> bytes:
     # An empty list, an empty map and an absent field mean the same to the API server; `false` and an absent field
     # do not: a ServiceAccount without a word on automounting mounts a token.
-    text = json.dumps(None if value in ([], {}) else value, sort_keys=True, separators=(",", ":"))
+    text = _as_json(None if value in ([], {}) else value)
     return blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
 
 

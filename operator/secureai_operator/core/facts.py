@@ -17,6 +17,20 @@ Manifest = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Requests:
+    """What people ask for by annotations: each value is acted on once, and then stands for nothing."""
+
+    rotate: str = ""
+    emergency: str = ""
+    data_keys: str = ""
+    decrypt_failed: str = ""
+    retry_retirement: str = ""
+
+
+NO_REQUESTS = Requests()
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """A SecureAIWorkload as the API server holds it."""
 
@@ -32,6 +46,8 @@ class Workload:
     """Value of the resync annotation: a new one asks for one full look."""
     force_delete: bool = False
     created: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    requests: Requests = NO_REQUESTS
 
     @property
     def key(self) -> tuple[str, str]:
@@ -64,6 +80,9 @@ class Connection:
     peers: tuple[PeerAddress, ...]
     port: int
     may_destroy: bool
+    may_trim: bool = False
+    customer_held: bool = False
+    """The Vault is a customer's own: its owner may lock it, which is no outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +129,19 @@ class CeilingRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """The controller of an object, as its owner reference names it."""
+
+    group: str
+    kind: str
+    name: str
+    uid: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class PodFacts:
     """A pod of the workload; `problem` says what it lacks, and is empty for a bound pod."""
 
@@ -120,6 +152,11 @@ class PodFacts:
     quarantined: bool
     controlled: bool
     """Whether a controller would replace it."""
+    owner: Owner | None = None
+    created: str = ""
+    """RFC 3339, in seconds of UTC as the API server writes it: compares as text."""
+    runs_to_end: bool = False
+    """It is not started again when it ends: what makes such pods does not make up for one that is evicted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from secureai_operator.core.desired.objects import DesiredObject
-from secureai_operator.core.drift import Child, differing_parts, digest, needs_replacement
+from secureai_operator.core.drift import Child, differing_parts, needs_replacement
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def plan(desired: Iterable[DesiredObject], live: Mapping[tuple[str, str], Child]
         if child is None:
             yield Create(item)
             continue
-        parts = differing_parts(child.kind, digest(item.manifest), child.digest)
+        parts = differing_parts(child.kind, item.digest, child.digest)
         if needs_replacement(parts):
             yield Replace(item, child, parts)
         elif parts:

@@ -91,6 +91,14 @@ def destroy_rules(connection: VaultConnection) -> tuple[PathRule, ...]:
     )
 
 
+def retire_rules(connection: VaultConnection) -> tuple[PathRule, ...]:
+    """What `retire.trim` takes, and nothing else: raising the minimums is the routine identity's."""
+    return (
+        *_own_token(),
+        PathRule(f"{connection.transit_mount}/keys/+/trim", ("update",)),
+    )
+
+
 def needed_capabilities(connection: VaultConnection) -> Mapping[str, str]:
     """One path for each thing the routine identity needs, with the capability it needs there."""
     sample = f"{connection.policy_prefix}x.x"

@@ -22,6 +22,8 @@ class DesiredObject:
     name: str
     manifest: Manifest
     concern: ConditionType
+    digest: bytes
+    """Of the manifest: what a live object's is compared with."""
 
 
 def desired_object(
@@ -49,8 +51,10 @@ def desired_object(
         },
         **content,
     }
-    manifest["metadata"]["annotations"] = {names.APPLIED_ANNOTATION: seal(digest(manifest))}
-    return DesiredObject(resource, name, manifest, concern)
+    # Annotations are no part of it.
+    parts = digest(manifest)
+    manifest["metadata"]["annotations"] = {names.APPLIED_ANNOTATION: seal(parts)}
+    return DesiredObject(resource, name, manifest, concern, parts)
 
 
 def owner_reference(workload: Workload) -> dict[str, Any]:

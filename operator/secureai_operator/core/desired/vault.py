@@ -22,6 +22,7 @@ class DesiredVault:
 
     name: str
     key_type: str
+    derived: bool
     policy: str
     auth_role: AuthRole
     pki_role: PkiRole | None
@@ -32,13 +33,17 @@ class DesiredVault:
         return blake2b(repr(self).encode(), digest_size=8).hexdigest()
 
 
-def desired_vault(workload: Workload, config: PlatformConfig, connection: Connection) -> DesiredVault:
+def desired_vault(
+    workload: Workload, config: PlatformConfig, connection: Connection, *, denies: bool = False
+) -> DesiredVault:
+    """`denies`: the workload's access is withdrawn; what is logged in loses it with the policy's next reading."""
     name = names.vault_name(config.cluster, workload.namespace, workload.name)
     certificate = workload.spec.certificate.delivery is not CertificateDelivery.NONE
     return DesiredVault(
         name=name,
         key_type=workload.spec.keys.type.value,
-        policy=workload_policy(workload, connection, name),
+        derived=workload.spec.keys.derived,
+        policy=denying_policy(connection, name) if denies else workload_policy(workload, connection, name),
         auth_role=_auth_role(workload, config, name),
         pki_role=_pki_role(workload) if certificate else None,
     )
@@ -72,6 +77,12 @@ def workload_policy(workload: Workload, connection: Connection, name: str) -> st
     rules = [f'path "{path}" {{\n  capabilities = ["update"]\n}}\n' for path in paths]
     rules.append(f'path "{transit}/keys/{name}" {{\n  capabilities = ["read"]\n}}\n')
     return "\n".join(rules)
+
+
+def denying_policy(connection: Connection, name: str) -> str:
+    """The policy of a workload whose access is withdrawn: it denies by name what it would give, and gives nothing."""
+    paths = (f"{connection.transit_mount}/+/{name}", f"{connection.pki_mount}/sign/{name}")
+    return "\n".join(f'path "{path}" {{\n  capabilities = ["deny"]\n}}\n' for path in paths)
 
 
 def _auth_role(workload: Workload, config: PlatformConfig, name: str) -> AuthRole:

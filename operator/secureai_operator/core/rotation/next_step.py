@@ -14,6 +14,7 @@ from secureai_operator.api.model import seconds
 from secureai_operator.api.rotation_status import RotationPhase, Trigger
 from secureai_operator.api.vault_types import KeyState
 from secureai_operator.api.workload import Custody
+from secureai_operator.core.rotation.archive import versions_max
 from secureai_operator.core.rotation.retirement import next_retirement, retirement_waits
 from secureai_operator.core.rotation.schedule import Due
 from secureai_operator.core.rotation.situation import Situation, made_at, moment, passed
@@ -57,11 +58,23 @@ def _without_key(situation: Situation) -> Step:
 def _went_back(situation: Situation, key: KeyState) -> Step | None:
     """Versions that existed are gone: Vault was restored from a backup, or this is another key."""
     before = situation.workload.key
-    known = max(situation.accounted, before.latest_version if before else 0, situation.held.newest)
+    known = max(situation.accounted, before.latest_version if before else 0)
     if key.latest_version >= known:
         return None
     message = f"version {known} existed, and the latest is {key.latest_version}; restore Vault's newer backup"
     return Blocked(bad(reasons.KEY_REPLACED, message, terminal=True))
+
+
+def _ahead(situation: Situation, key: KeyState) -> Step | None:
+    """A data key of a version that is not there yet: making that version would give it the name of another one."""
+    newest = situation.held.newest
+    if newest <= key.latest_version:
+        return None
+    message = (
+        f"version {newest} wraps a data key, and the latest of the key is {key.latest_version}; restore Vault's newer backup, "
+        "or the Secret from its own"
+    )
+    return Blocked(bad(reasons.DATA_KEY_LOST, message))
 
 
 def _destroyed(situation: Situation, key: KeyState) -> Step | None:
@@ -90,11 +103,16 @@ def _planned(situation: Situation, key: KeyState) -> Step | None:
         return None
     if key.latest_version >= rotation.target:
         return Confirm(rotation.target, made_at(key, rotation.target, now))
-    if situation.custody is Custody.CUSTOMER_MANAGED:
+    if _is_brought(key, situation):
         return None
     if rotation.doubt_until is not None and not passed(rotation.doubt_until, now):
         return Observe(moment(rotation.doubt_until))
     return Rotate(key.latest_version, rotation.target)
+
+
+def _is_brought(key: KeyState, situation: Situation) -> bool:
+    """Whether every version is the customer's to bring: Vault answers a rotate of an imported key with an error of its own."""
+    return situation.custody is Custody.CUSTOMER_MANAGED or key.imported
 
 
 def _made_by_others(situation: Situation, key: KeyState) -> Step | None:
@@ -132,12 +150,24 @@ def _retire_at(situation: Situation, *, emergency: bool) -> datetime | None:
 def _asked_for(situation: Situation, key: KeyState) -> Step | None:
     if situation.under_way:
         return None
-    latest, request = key.latest_version, situation.request
-    if request is not None and request.request_id and request.request_id != situation.rotation.request_id:
-        return Plan(latest, latest + 1, request.trigger, request.request_id)
-    if isinstance(situation.due, Due):
-        return Plan(latest, latest + 1, Trigger.SCHEDULED, scheduled=situation.due.scheduled)
-    return None
+    latest, request, answer = key.latest_version, situation.request, situation.due
+    if request is not None and request.request_id and not request.is_handled(situation.rotation):
+        plan = Plan(latest, latest + 1, request.trigger, request.request_id)
+    elif isinstance(answer, Due):
+        plan = Plan(latest, latest + 1, answer.trigger, scheduled=answer.scheduled)
+    else:
+        return None
+    return _archive_is_full(key, situation) or plan
+
+
+def _archive_is_full(key: KeyState, situation: Situation) -> Step | None:
+    """Vault would refuse the version after it was planned, or could store the key no more."""
+    versions = key.latest_version - max(key.min_available_version, 1) + 1
+    limit = versions_max(key.type)
+    if versions < limit or _is_brought(key, situation):
+        return None
+    message = f"the key has {versions} versions, and Vault can store about {limit} of this type; have old ones trimmed"
+    return Blocked(bad(reasons.KEY_ARCHIVE_FULL, message), situation.next_time)
 
 
 def _old(situation: Situation, key: KeyState) -> Step | None:
@@ -150,6 +180,7 @@ Check = Callable[[Situation, KeyState], Step | None]
 
 CHECKS: tuple[Check, ...] = (
     _went_back,
+    _ahead,
     _destroyed,
     _missed_by_somebody,
     _planned,

@@ -70,13 +70,14 @@ def _changes(step: object, rotation: RotationStatus, now: datetime) -> dict[str,
 
 @_changes.register
 def _(step: Plan, rotation: RotationStatus, now: datetime) -> dict[str, Any]:
+    del rotation
     return {
         "phase": RotationPhase.PLANNED,
         "version": step.from_version,
         "from_version": step.from_version,
         "target": step.target,
         "trigger": step.trigger,
-        "request_id": step.request_id or rotation.request_id,
+        **_request(step),
         "scheduled_for": None if step.scheduled is None else rfc3339(step.scheduled),
         "planned_at": rfc3339(now),
         "doubt_until": None,
@@ -84,6 +85,14 @@ def _(step: Plan, rotation: RotationStatus, now: datetime) -> dict[str, Any]:
         "rewrapped_at": None,
         "items_rewrapped": 0,
     }
+
+
+def _request(step: Plan) -> dict[str, Any]:
+    """Each trigger has a place of its own: two requests that both stand must not take turns for ever."""
+    if not step.request_id:
+        return {}
+    field = "emergency_request_id" if step.trigger is Trigger.EMERGENCY else "request_id"
+    return {field: step.request_id}
 
 
 @_changes.register

@@ -105,6 +105,9 @@ def _trim(situation: Situation, key: KeyState) -> Step | None:
     to = min(rotation.retired_below, key.min_decryption_version, _oldest_kept(key, retire))
     if to <= max(key.min_available_version, 1):
         return None
+    if not situation.may_trim:
+        message = f"versions below {to} are retired and cannot be destroyed without a retireRole"
+        return Blocked(bad(reasons.RETIRE_ROLE_MISSING, message), situation.next_time)
     if doubt := situation.held.doubt(to):
         return _unproven(situation, to, doubt)
     return Trim(to) if rotation.trimming == to else PlanTrim(to)

@@ -17,6 +17,7 @@ from secureai_operator.api.conditions import rfc3339
 from secureai_operator.api.model import seconds
 from secureai_operator.api.rotation import Schedule
 from secureai_operator.api.rotation import Window as WindowSpec
+from secureai_operator.api.rotation_status import Trigger
 from secureai_operator.core.rotation.occurrences import Cron, Every, Occurrences, cron_problem
 from secureai_operator.core.verdict import Verdict, bad
 
@@ -35,6 +36,7 @@ class Due:
     """The rotation of the time `scheduled` may start now."""
 
     scheduled: datetime
+    trigger: Trigger = Trigger.SCHEDULED
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,11 @@ class Request:
     trigger: Trigger
     request_id: str
 
+    def is_handled(self, rotation: RotationStatus) -> bool:
+        """Whether it was acted on; each trigger remembers its own, so that two requests that stand never take turns."""
+        emergency = self.trigger is Trigger.EMERGENCY
+        return self.request_id == (rotation.emergency_request_id if emergency else rotation.request_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -44,6 +49,8 @@ class Situation:
     """Vault's audit or the workload said, in the canary period, that a decrypt failed."""
     retry_retirement: bool = False
     """Somebody asked that retirement be tried again."""
+    may_trim: bool = True
+    """Whether the operator has an identity that may destroy versions."""
     batch: int = 500
 
     @property

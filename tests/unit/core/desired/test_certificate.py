@@ -58,6 +58,17 @@ def test_the_spec_s_own_names_and_usages_count() -> None:
     assert reason(spec=spec, dns_names=names, usages=usages) == ""
 
 
+def test_one_that_outlives_a_shortened_lifetime_is_replaced_at_once() -> None:
+    assert reason(spec={"certificate": {"ttl": "23h"}}) == "LifetimeShortened"
+    start = int(NOW.timestamp())
+    backdated: dict[str, Any] = {"not_before": start - 30, "not_after": start + 23 * HOUR}
+    assert reason(spec={"certificate": {"ttl": "23h"}}, **backdated) == ""
+
+
+def test_a_longer_lifetime_waits_for_the_renewal() -> None:
+    assert reason(spec={"certificate": {"ttl": "48h"}}) == ""
+
+
 @given(st.floats(0, 1), st.integers(300, 2160 * HOUR))
 def test_renewals_spread_and_leave_a_third_for_vault_to_come_back(spread: float, lifetime: int) -> None:
     start = int(NOW.timestamp())

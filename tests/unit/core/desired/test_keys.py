@@ -16,14 +16,17 @@ from secureai_operator.api.workload import ENCRYPTING_KEY_TYPES, KeyType
 from secureai_operator.api.workload_status import DataKeyStatus, KeyStatus, SecureAIWorkloadStatus
 from secureai_operator.core.desired.keys import (
     desired_keys_secret,
+    encoded_context,
+    key_awaited_verdict,
     key_verdict,
     key_version,
     may_create_key,
     missing_data_keys,
+    never_had_key,
     spec_verdict,
 )
-from secureai_operator.core.facts import Workload
-from tests.unit.samples import NOW, key_state, workload
+from secureai_operator.core.facts import Connection, Workload
+from tests.unit.samples import CONNECTION, CUSTOMERS, NOW, Json, key_state, workload
 
 MADE = int(NOW.timestamp())
 WRAPPED = "vault:v1:" + "A" * 40
@@ -41,9 +44,35 @@ def data_key(name: str = "model", wrapped: str = WRAPPED) -> DataKeyStatus:
 # What may be made ---------------------------------------------------------------------------------------------
 
 
-def test_a_key_that_never_was_may_be_made() -> None:
-    assert may_create_key(workload())
-    assert may_create_key(workload(status=known(0, None)))
+OWNED = {"keys": {"custody": "hold-your-own-key"}, "vault": {"connection": "customer-a"}}
+BROUGHT = {"keys": {"custody": "customer-managed"}}
+
+
+@pytest.mark.parametrize("spec", [{}, OWNED], ids=["service-managed", "hold-your-own-key"])
+def test_a_key_that_never_was_may_be_made(spec: Json) -> None:
+    assert may_create_key(workload(spec))
+    assert may_create_key(workload(spec, status=known(0, None)))
+
+
+def test_a_key_that_is_the_customer_s_to_bring_is_never_made() -> None:
+    for status in (None, known(0, None), known()):
+        assert not may_create_key(workload(BROUGHT, status=status))
+    assert never_had_key(workload(BROUGHT))
+    assert not never_had_key(workload(BROUGHT, status=known()))
+
+
+def test_what_the_customer_is_to_bring_is_said_and_is_no_end() -> None:
+    item = workload({"keys": {**BROUGHT["keys"], "type": "rsa-3072"}})
+    verdict = key_awaited_verdict(item, "saw.main.team-a.llm")
+    assert (verdict.status, verdict.reason) == ("False", reasons.AWAITING_KEY_MATERIAL)
+    assert not verdict.terminal
+    assert verdict.message == (
+        "import version 1 of key saw.main.team-a.llm of type rsa-3072 (secureai key import)"
+    )
+
+
+def test_a_brought_key_that_is_gone_is_lost_as_any_other() -> None:
+    assert key_verdict(workload(BROUGHT, status=known()), None).reason is reasons.KEY_LOST
 
 
 @pytest.mark.parametrize(
@@ -79,9 +108,9 @@ def test_the_key_that_was_made_is_available() -> None:
     [
         ({"exportable": True}, reasons.KEY_EXPOSED),
         ({"allow_plaintext_backup": True}, reasons.KEY_EXPOSED),
-        ({"type": "ed25519"}, reasons.KEY_CONFIGURATION_DRIFT),
-        ({"derived": True}, reasons.KEY_CONFIGURATION_DRIFT),
-        ({"convergent": True}, reasons.KEY_CONFIGURATION_DRIFT),
+        ({"type": "ed25519"}, reasons.IMMUTABLE_FIELD_DRIFT),
+        ({"derived": True}, reasons.IMMUTABLE_FIELD_DRIFT),
+        ({"convergent": True}, reasons.IMMUTABLE_FIELD_DRIFT),
     ],
 )
 def test_a_key_that_is_not_as_declared_says_why(changed: dict[str, Any], reason: Reason) -> None:
@@ -141,13 +170,45 @@ def test_no_rotation_and_no_retirement_looks_like_a_replacement(
     assert key_verdict(workload(status=status), key).status == "True"
 
 
+@pytest.mark.parametrize(
+    ("spec", "changed", "says"),
+    [
+        ({}, {"type": "ed25519"}, "is of type ed25519, and the spec wants aes256-gcm96"),
+        ({}, {"derived": True}, "has derived true, and the spec wants false"),
+        ({"keys": {"derived": True}}, {}, "has derived false, and the spec wants true"),
+        ({}, {"convergent": True}, "encrypts convergently"),
+        ({}, {"imported": True}, "was imported, and custody service-managed wants one that Vault makes"),
+        (BROUGHT, {}, "was made by Vault, and custody customer-managed wants one that the customer imports"),
+    ],
+)
+def test_what_was_settled_as_the_key_was_made_is_told_in_words(spec: Json, changed: Json, says: str) -> None:
+    verdict = key_verdict(workload(spec), key_state(**changed))
+    assert (verdict.status, verdict.reason) == ("False", reasons.IMMUTABLE_FIELD_DRIFT)
+    assert says in verdict.message
+    assert not verdict.terminal
+
+
+@pytest.mark.parametrize(
+    ("spec", "changed"),
+    [
+        (BROUGHT, {"imported": True}),
+        (OWNED, {}),
+        (OWNED, {"imported": True}),  # what a customer does in their own Vault is theirs to decide
+        ({"keys": {"derived": True}}, {"derived": True}),
+    ],
+)
+def test_a_key_as_its_custody_and_derivation_want_it_is_available(spec: Json, changed: Json) -> None:
+    assert key_verdict(workload(spec), key_state(**changed)).reason is reasons.KEY_AVAILABLE
+
+
 # What the spec alone says -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KeyType)
 def test_data_keys_need_a_key_that_encrypts(kind: KeyType) -> None:
     """The API server refuses this too; should its rules be gone, the condition still says it."""
-    verdict = spec_verdict(workload({"keys": {"type": kind.value, "dataKeys": [{"name": "model"}]}}))
+    item = workload({"keys": {"type": kind.value, "dataKeys": [{"name": "model"}]}})
+    verdict = spec_verdict(item, CONNECTION)
     if kind in ENCRYPTING_KEY_TYPES:
         assert verdict is None
     else:
@@ -155,15 +216,35 @@ def test_data_keys_need_a_key_that_encrypts(kind: KeyType) -> None:
         assert verdict.reason is reasons.KEY_TYPE_CANNOT_WRAP
         assert verdict.terminal
         assert kind.value in verdict.message
-    assert spec_verdict(workload({"keys": {"type": kind.value}})) is None
+    assert spec_verdict(workload({"keys": {"type": kind.value}}), CONNECTION) is None
 
 
-@pytest.mark.parametrize("custody", ["customer-managed", "hold-your-own-key"])
-def test_custody_of_others_is_not_pretended(custody: str) -> None:
-    verdict = spec_verdict(workload({"keys": {"custody": custody}}))
+@pytest.mark.parametrize(
+    ("custody", "connection"),
+    [
+        ("service-managed", CONNECTION),
+        ("customer-managed", CONNECTION),
+        ("hold-your-own-key", CUSTOMERS),
+    ],
+)
+def test_a_custody_goes_with_the_vault_of_its_holder(custody: str, connection: Connection) -> None:
+    assert spec_verdict(workload({"keys": {"custody": custody}}), connection) is None
+
+
+@pytest.mark.parametrize(
+    ("custody", "connection", "says"),
+    [
+        ("hold-your-own-key", CONNECTION, "default is the platform's; name a customer-held connection"),
+        ("service-managed", CUSTOMERS, "customer-a is a customer's own Vault"),
+        ("customer-managed", CUSTOMERS, "make a new workload with custody hold-your-own-key"),
+    ],
+)
+def test_custody_of_others_is_not_pretended(custody: str, connection: Connection, says: str) -> None:
+    verdict = spec_verdict(workload({"keys": {"custody": custody}}), connection)
     assert verdict is not None
-    assert verdict.reason is reasons.CUSTODY_NOT_SUPPORTED
+    assert verdict.reason is reasons.CUSTODY_MISMATCH
     assert verdict.terminal
+    assert says in verdict.message
 
 
 # Data keys ----------------------------------------------------------------------------------------------------
@@ -194,7 +275,15 @@ def declared(*names: str, recorded: tuple[DataKeyStatus, ...] = ()) -> Workload:
 
 def test_what_status_records_is_not_made_again() -> None:
     item = declared("model", "prompts", recorded=(data_key("model"),))
-    assert missing_data_keys(item) == (("prompts", 256),)
+    (missing,) = missing_data_keys(item)
+    assert (missing.name, missing.bits, missing.context) == ("prompts", 256, None)
+
+
+def test_a_context_goes_to_vault_in_base64_and_none_goes_without_one() -> None:
+    assert encoded_context("tenant-42") == base64.b64encode(b"tenant-42").decode()
+    assert encoded_context("ä") == base64.b64encode("ä".encode()).decode()
+    assert encoded_context(None) is None
+    assert encoded_context("") is None
 
 
 def test_the_secret_holds_every_recorded_key_wrapped_and_also_those_no_longer_declared() -> None:

@@ -38,6 +38,11 @@ def differences(wanted: DesiredVault, found: VaultObserved) -> list[tuple[str, s
     return [(one.kind, one.field) for one in vault_differences(wanted, found)]
 
 
+def test_a_key_is_made_as_it_can_never_be_made_later() -> None:
+    assert desired().derived is False
+    assert desired({"keys": {"derived": True, "type": "chacha20-poly1305"}}).derived is True
+
+
 def test_the_policy_grants_the_workload_s_own_paths_and_no_more() -> None:
     assert paths(desired().policy) == {
         f"saw-transit/encrypt/{NAME}": '"update"',

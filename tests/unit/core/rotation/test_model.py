@@ -25,6 +25,7 @@ from secureai_operator.core.rotation.record import doubted, recorded
 from secureai_operator.core.rotation.schedule import Due
 from secureai_operator.core.rotation.situation import Request, Situation, last_rotation
 from secureai_operator.core.rotation.steps import (
+    WITHOUT_EFFECT,
     Blocked,
     Nothing,
     Observe,
@@ -163,6 +164,10 @@ class Operator:
                 self.save()
                 return step
             self.crash_point()
+            if self.world.sealed and not isinstance(step, WITHOUT_EFFECT):
+                # Nothing is done, and the operator lives on with what it has written down so far.
+                self.save()
+                return step
             self.effect(step, situation)
             self.crash_point()
             self.rotation = recorded(self.rotation, step, self.world.now)
@@ -214,6 +219,7 @@ class World:
     scheduled: datetime | None = None
     request: Request | None = None
     decrypts_fail: bool = False
+    sealed: bool = False
     fate: Fate = Fate.ANSWERED
     """Of the next rotate."""
     late: bool = False
@@ -325,6 +331,37 @@ class Rotations(RuleBasedStateMachine):
             self.world.server.rotation = None
             self.asked += (self.world.request is not None) + (self.world.scheduled is not None)
 
+    @rule(sealed=st.booleans())
+    def vault_is_sealed_or_unsealed(self, sealed: bool) -> None:
+        self.world.sealed = sealed
+
+    @precondition(lambda self: not self.world.sealed and len(self.world.server.data_keys) < 12)
+    @rule()
+    def new_data_keys_are_made(self) -> None:
+        """Recorded first, shown to the pods in the same pass or in one after a crash; the earlier ones stay."""
+        server = self.world.server
+        generation = len(server.data_keys) // len(NAMES)
+        for name in NAMES:
+            server.data_keys[f"{name}.{generation}"] = server.data_keys[name]
+            server.data_keys[name] = self.world.vault.latest
+
+    @precondition(
+        lambda self: (
+            not self.world.late
+            and (
+                self.world.server.rotation is None
+                or self.world.server.rotation.phase is not RotationPhase.PLANNED
+            )
+        )
+    )
+    @rule()
+    def the_workload_is_deleted_and_made_again(self) -> None:
+        """The key and the Secret are retained, and the new workload takes them over; what was asked for is gone."""
+        server = self.world.server
+        server.rotation, server.data_keys = None, dict(server.secret)
+        self.world.request = None
+        self.asked += self.world.scheduled is not None
+
     @precondition(lambda self: self.world.server.rotation and self.world.server.rotation.raising)
     @rule()
     def a_decrypt_fails(self) -> None:
@@ -350,7 +387,7 @@ class Rotations(RuleBasedStateMachine):
     def all_is_well_after_a_quiet_pass(self) -> None:
         """Whatever was before: it comes to rest, decryptable and at the latest version, one version per plan."""
         world = self.world
-        world.fate = Fate.ANSWERED
+        world.fate, world.sealed = Fate.ANSWERED, False
         self.life()
         world.wait(HOUR)  # Longer than any doubt.
         self.life()

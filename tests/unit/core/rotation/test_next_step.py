@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -233,12 +234,52 @@ def test_a_lost_key_is_told_and_nothing_is_done(
     "before",
     [
         situation(RotationStatus(version=3), at=key(2), due=Due(NOW)),
-        situation(at=key(2), wrapped=held(3), due=Due(NOW)),
         situation(at=key(1), known=KeyStatus(latest_version=2), due=Due(NOW)),
     ],
 )
 def test_a_vault_that_went_back_is_told_and_nothing_is_done(before: Situation) -> None:
     assert_blocked(next_step(before), reasons.KEY_REPLACED)
+
+
+def test_a_data_key_of_a_version_that_is_not_there_stops_everything() -> None:
+    """Making that version would give its name to another one, and a backup could not be restored beside it."""
+    assert_blocked(next_step(situation(at=key(2), wrapped=held(3), due=Due(NOW))), reasons.DATA_KEY_LOST)
+
+
+def test_an_imported_key_is_never_asked_to_rotate() -> None:
+    """Whatever its custody: Vault answers that with an error of its own, which looks like an outage."""
+    rotation = RotationStatus(phase=RotationPhase.PLANNED, version=2, target=3, planned_at=rfc3339(NOW))
+    step = next_step(situation(rotation, at=replace(key(2), imported=True)))
+    assert_blocked(step, reasons.AWAITING_KEY_MATERIAL)
+
+
+def test_a_key_with_as_many_versions_as_vault_can_store_is_not_planned_further() -> None:
+    full = replace(key(139), type="rsa-3072")
+    assert_blocked(
+        next_step(situation(RotationStatus(version=139), at=full, wrapped=held(139), due=Due(NOW))),
+        reasons.KEY_ARCHIVE_FULL,
+    )
+    trimmed = replace(full, min_available_version=2)
+    assert isinstance(
+        next_step(situation(RotationStatus(version=139), at=trimmed, wrapped=held(139), due=Due(NOW))), Plan
+    )
+
+
+def test_two_requests_that_stand_are_each_acted_on_once() -> None:
+    done = RotationStatus(phase=RotationPhase.RETIRED, version=2, request_id="a", emergency_request_id="b")
+    for request in (Request(Trigger.MANUAL, "a"), Request(Trigger.EMERGENCY, "b")):
+        assert next_step(situation(done, at=key(2), wrapped=held(2), request=request)) == Nothing()
+    for request in (Request(Trigger.MANUAL, "b"), Request(Trigger.EMERGENCY, "a")):
+        assert isinstance(next_step(situation(done, at=key(2), wrapped=held(2), request=request)), Plan)
+
+
+def test_versions_are_not_destroyed_by_an_operator_that_has_no_role_for_it() -> None:
+    rotation = RotationStatus(phase=RotationPhase.RETIRED, version=3, retired_below=3)
+    retire = Retire(keep_versions=1, trim=True)
+    at = key(3, 3)
+    step = next_step(situation(rotation, at=at, wrapped=held(3), retire=retire, may_trim=False))
+    assert_blocked(step, reasons.RETIRE_ROLE_MISSING)
+    assert isinstance(next_step(situation(rotation, at=at, wrapped=held(3), retire=retire)), PlanTrim)
 
 
 def test_a_data_key_whose_version_is_destroyed_stops_everything() -> None:
