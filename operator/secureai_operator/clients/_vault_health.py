@@ -60,11 +60,19 @@ class HealthMonitor:
         self._callbacks: list[HealthCallback] = []
         self._access_due = 0.0
         self._access_denied = ""
+        self._told_time: tuple[float, float] | None = None
         self.health = VaultHealth(VaultStatus.UNKNOWN, time.time(), UNREACHABLE)
 
     def subscribe(self, callback: HealthCallback) -> Callable[[], None]:
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)
+
+    def time(self) -> float:
+        """Unix time by Vault's clock: what it said last, and what passed since; by ours while it has said nothing."""
+        if self._told_time is None:
+            return time.time()
+        told, at = self._told_time
+        return told + time.monotonic() - at
 
     async def run(self) -> None:
         while True:
@@ -103,6 +111,9 @@ class HealthMonitor:
             # One refused connection may be one restart of a proxy; a second one is an outage.
             await asyncio.sleep(CONFIRM_PAUSE)
             outcome = await self._probe()
+        told = (_body_of(outcome) or {}).get("server_time_utc")
+        if isinstance(told, int | float):
+            self._told_time = float(told), time.monotonic()
         return _status_of(outcome)
 
     async def _probe(self) -> Answer | TransportError:

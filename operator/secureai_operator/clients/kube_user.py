@@ -26,6 +26,7 @@ Json = dict[str, Any]
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
 _MAX_ANSWER = 64 * 2**20
 _MAX_MESSAGE = 2000
 _PAGE = 500
@@ -122,6 +123,13 @@ class KubeUser:
         """Create an object or ask a question that is made of one (access reviews, tokens)."""
         path = res.path(namespace, name, subresource)
         return self._answer("POST", path, f"create {subresource or res.plural}", manifest)
+
+    def annotate(
+        self, res: Resource, namespace: str | None, name: str, annotations: Mapping[str, str]
+    ) -> Json:
+        """Set annotations of an object and leave its others alone; the object as it then is."""
+        path, body = res.path(namespace, name), {"metadata": {"annotations": dict(annotations)}}
+        return self._answer("PATCH", path, f"annotate {res.plural} {name}", body, {"Content-Type": _MERGE})
 
     def dry_run(self, res: Resource, namespace: str | None, name: str, manifest: Mapping[str, Any]) -> Trial:
         """Apply without storing. Unlike all errors elsewhere, the refusal quotes the API server: to its own user."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -72,12 +73,18 @@ class HvacVault:
         self._destroyer = (
             VaultSession(self._line, connection, connection.destroy_role) if connection.destroy_role else None
         )
+        self._retirer = (
+            VaultSession(self._line, connection, connection.retire_role) if connection.retire_role else None
+        )
         self._monitor = HealthMonitor(self._line, self._session, needed)
         self._accessor: str | None = None
 
     @property
     def health(self) -> VaultHealth:
         return self._monitor.health
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._monitor.time(), UTC)
 
     @property
     def token_seconds(self) -> float:
@@ -97,7 +104,7 @@ class HvacVault:
             tasks.create_task(self._session.run(), name=f"vault-token-{self.connection.name}")
 
     async def close(self) -> None:
-        for session in filter(None, (self._session, self._destroyer)):
+        for session in filter(None, (self._session, self._destroyer, self._retirer)):
             await session.close()
         self._line.close()
 
@@ -136,11 +143,22 @@ class HvacVault:
         answer = await self._write("key/rotate", "POST", f"{self._key(name)}/rotate", {}, effect=Effect.ONCE)
         return _decoded(codec.key_state, answer)
 
+    async def trim_key(self, name: str, min_available_version: int) -> None:
+        if self._retirer is None:
+            raise VaultDenied(
+                FORBIDDEN, "no role that may destroy versions is configured for this connection"
+            )
+        self._check_leads()
+        body = {"min_available_version": min_available_version}
+        request = Request("key/trim", "POST", f"{self._key(name)}/trim", body, Effect.WRITE)
+        _accepted(await self._send(request, self._retirer), request)
+
     async def delete_key(self, name: str) -> None:
         if await self.read_key(name) is None:
             return
         if self._destroyer is None:
             raise VaultDenied(FORBIDDEN, "no role that may destroy keys is configured for this connection")
+        self._check_leads()
         allow = Request(
             "key/allow-delete", "POST", f"{self._key(name)}/config", {"deletion_allowed": True}, Effect.WRITE
         )
@@ -268,9 +286,12 @@ class HvacVault:
     async def _write(
         self, op: str, method: str, path: str, body: Any = None, *, effect: Effect = Effect.WRITE
     ) -> Answer:
+        self._check_leads()
+        return await self._accept(Request(op, method, path, body, effect))
+
+    def _check_leads(self) -> None:
         if not self._may_write():
             raise Retry("Retrying", "this process does not lead any more")
-        return await self._accept(Request(op, method, path, body, effect))
 
     async def _accept(self, request: Request) -> Answer:
         return _accepted(await self._send(request), request)

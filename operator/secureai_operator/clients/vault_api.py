@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from secureai_operator.api.vault_types import AuthRole, KeyState, PkiRole, SignedCertificate, VaultHealth
@@ -20,6 +21,10 @@ class VaultApi(Protocol):
 
     @property
     def health(self) -> VaultHealth: ...
+
+    def now(self) -> datetime:
+        """The time by Vault's clock, which what it signs lives by: the operator's may be wrong, or be set."""
+        ...
 
     def subscribe(self, callback: HealthCallback) -> Callable[[], None]:
         """Call back, on the event loop, whenever status or reason change; returns how to stop that."""
@@ -91,6 +96,13 @@ class VaultApi(Protocol):
 
     async def set_entity_disabled(self, service_account_uid: str, disabled: bool) -> bool:
         """Whether there is such an entity: one that never logged in has none, and needs none."""
+        ...
+
+    async def trim_key(self, name: str, min_available_version: int) -> None:
+        """Destroy the versions below it for good; `VaultDenied` unless a retiring role is configured.
+
+        Vault wants both of the key's minimums at that version or above.
+        """
         ...
 
     async def delete_key(self, name: str) -> None:

@@ -21,6 +21,7 @@ from secureai_operator.api.vault_types import VaultConnection
 from secureai_operator.clients._vault_codec import seconds
 from secureai_operator.clients._vault_errors import Effect, error_of
 from secureai_operator.clients._vault_http import Answer, PoolAdapter, TransportError
+from secureai_operator.errors import VaultRefused
 
 _BASE = "/v1"
 
@@ -79,7 +80,13 @@ class VaultAdministrator:
         return await self._written(item.name, Outcome.UPDATED, f"{table}/{path}/tune", wanted, dry_run)
 
     async def _setting(self, item: Setting, dry_run: bool) -> ItemReport:
-        present = await self._read(item.path)
+        try:
+            present = await self._read(item.path)
+        except VaultRefused:
+            # How Vault answers for the tuning of a mount that a dry run did not make.
+            if not dry_run:
+                raise
+            present = None
         # A secret cannot be compared; Vault tells at most that there is one.
         unset = any(not (present or {}).get(f"{name}_set", True) for name in item.secret)
         if present is not None and not unset and _holds(present, item.fields):

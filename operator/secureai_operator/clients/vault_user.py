@@ -1,4 +1,4 @@
-"""Vault as the person at the terminal sees it: short, blocking reads with that person's own token."""
+"""Vault as the person at the terminal sees it: short, blocking requests with that person's own token."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any, Self
 
 from secureai_operator.api.vault_types import AuthRole, KeyState, PkiRole
 from secureai_operator.clients import _vault_codec as codec
-from secureai_operator.clients._vault_errors import Effect, error_of
+from secureai_operator.clients._vault_errors import REJECTED, Effect, error_of
 from secureai_operator.clients._vault_http import Answer, PoolAdapter, TransportError
+from secureai_operator.errors import VaultRefused
 
 _HEALTH = "/v1/sys/health?standbyok=true&perfstandbyok=true"
 
@@ -49,7 +50,7 @@ _HEALTHS = {200: Health.USABLE, 501: Health.NOT_INITIALIZED, 503: Health.SEALED}
 
 
 class VaultUser:
-    """Reads of one Vault; None for what is not there. Raises the `errors.Vault*` types."""
+    """Reads of one Vault, and imports into it; None for what is not there. Raises the `errors.Vault*` types."""
 
     def __init__(self, access: VaultAccess, *, timeout: float = 5.0) -> None:
         self._token = access.token
@@ -88,6 +89,50 @@ class VaultUser:
     def pki_role(self, mount: str, name: str) -> PkiRole | None:
         data = self.read(f"{mount}/roles/{name}")
         return None if data is None else codec.pki_role(data)
+
+    def wrapping_key(self, mount: str) -> str | None:
+        """The public key (PEM) to wrap key material for this mount with; Vault makes it when it is first asked for."""
+        data = self.read(f"{mount}/wrapping_key")
+        return None if data is None else str(data["public_key"])
+
+    def import_key(
+        self, mount: str, name: str, *, key_type: str, derived: bool, ciphertext: str, hash_function: str
+    ) -> None:
+        """Wrapped material as version 1 of a new key that cannot be rotated in Vault or leave it; see `_import`."""
+        body = {
+            "type": key_type,
+            "derived": derived,
+            "hash_function": hash_function,
+            "ciphertext": ciphertext,
+            "allow_rotation": False,
+            "exportable": False,
+            "allow_plaintext_backup": False,
+        }
+        self._import(f"{mount}/keys/{name}/import", body)
+
+    def import_version(self, mount: str, name: str, *, ciphertext: str, hash_function: str) -> None:
+        """Wrapped material as the next version of an imported key; see `_import`."""
+        body = {"hash_function": hash_function, "ciphertext": ciphertext}
+        self._import(f"{mount}/keys/{name}/import_version", body)
+
+    def _import(self, path: str, body: Mapping[str, Any]) -> None:
+        """Sent once. VaultRefused if Vault says no, after which the key is to be read all the same.
+
+        Vault 1.21 answers 500, not 400, when it cannot unwrap the material or its size or type is wrong (measured).
+        """
+        answer = self._send("POST", path, body, Effect.ONCE)
+        if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise VaultRefused(REJECTED, f"Vault refuses `{path}` as it was asked")
+        if not answer.ok:
+            raise error_of(answer, path, Effect.ONCE)
+
+    def audit_hash(self, device: str, text: str) -> str:
+        """What the audit device writes instead of the text."""
+        path = f"sys/audit-hash/{device}"
+        answer = self._send("POST", path, {"input": text}, Effect.READ)
+        if not answer.ok:
+            raise error_of(answer, path, Effect.READ)
+        return str(answer.json()["hash"])
 
     def read(self, path: str) -> Mapping[str, Any] | None:
         answer = self._send("GET", path, None, Effect.READ)

@@ -72,11 +72,48 @@ async def test_a_waiter_cancelled_as_its_turn_comes_gives_it_to_the_next() -> No
     await requests.limits.take(urgent=False)
     doomed, heir = (asyncio.create_task(requests.send(name, urgent=False)) for name in ("doomed", "heir"))
     await asyncio.sleep(0.1)
-    requests.limits.give_back()  # counts the doomed one in
+    requests.limits.give_back(urgent=False)  # counts the doomed one in
     doomed.cancel()
     await asyncio.wait([doomed, heir], timeout=5)
     assert requests.started == ["heir"]
     assert requests.limits.taken == 0
+
+
+async def test_routine_requests_hold_back_while_there_are_urgent_ones_and_not_longer() -> None:
+    requests = Requests(InFlight(10, 2))
+    routine = [asyncio.create_task(requests.send(f"r{n}", urgent=False)) for n in range(30)]
+    await asyncio.sleep(0.5)
+    assert requests.limits.taken == 8
+    urgent = asyncio.create_task(requests.send("u0", urgent=True))
+    await asyncio.sleep(0.4)
+    second = asyncio.create_task(requests.send("u1", urgent=True))
+    await asyncio.sleep(0.2)
+    # The eight are over: two came after them, beside the two that are urgent.
+    assert (len(requests.started), requests.limits.taken) == (12, 4)
+    await asyncio.gather(urgent, second)
+    await asyncio.sleep(1)
+    assert requests.limits.taken == 8
+    await asyncio.gather(*routine)
+
+
+async def test_routine_requests_get_on_however_many_are_urgent() -> None:
+    requests = Requests(InFlight(10, 2))
+    urgent = [asyncio.create_task(requests.send(f"u{n}", urgent=True)) for n in range(6)]
+    await asyncio.gather(requests.send("r0", urgent=False), requests.send("r1", urgent=False))
+    assert all(task.done() for task in urgent)
+    assert requests.most == 8
+
+
+async def test_a_waiter_that_was_passed_over_as_it_was_cancelled_is_cancelled() -> None:
+    limits = InFlight(2, 1)
+    await limits.take(urgent=False)
+    waiting = asyncio.create_task(limits.take(urgent=False))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    limits.give_back(urgent=False)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert limits.taken == 0
 
 
 def test_a_limit_that_leaves_nothing_for_routine_requests_is_refused() -> None:
