@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -29,6 +29,17 @@ class Outcome(StrEnum):
     TERMINAL = "terminal"
     DEADLINE = "deadline"
     ERROR = "error"
+
+
+BACKGROUND_SHARE = 3
+"""One worker in so many may be at what nobody waits for; more of them would not be faster, only in everybody's way."""
+URGENT_WORKERS = 4
+"""More workers than are configured, for what is urgent: else a heal waits until one of a thousand creations is over."""
+
+
+def places(workers: int) -> Mapping[Lane, int]:
+    """How many of them may be at work that is not urgent, and at what nobody waits for."""
+    return {Lane.ROUTINE: workers, Lane.BACKGROUND: max(1, workers // BACKGROUND_SHARE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,10 @@ class Controller(Generic[K]):
                 await self._run_pass(key)
             finally:
                 self._queue.done(key)
+            worker = asyncio.current_task()
+            if worker is not None and worker.cancelling():
+                # A task group of the pass that had errors of its own raised those, and not that it was cancelled.
+                raise asyncio.CancelledError
 
     async def _run_pass(self, key: K) -> None:
         lane = self._queue.lane_of(key)
@@ -121,7 +136,7 @@ class Controller(Generic[K]):
             current_lane.reset(token)
         if verdict.again_after is not None:
             self._queue.add_after(
-                key, verdict.again_after, lane if verdict.outcome is Outcome.RETRY else Lane.ROUTINE
+                key, verdict.again_after, lane if verdict.outcome is Outcome.RETRY else Lane.BACKGROUND
             )
         self._observe(verdict.outcome, time.perf_counter() - started)
 

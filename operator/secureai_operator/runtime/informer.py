@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import sys
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,9 +14,15 @@ from typing import Any, Generic, Protocol, TypeVar
 from secureai_operator import errors
 from secureai_operator.runtime.backoff import Backoff
 from secureai_operator.runtime.store import ObjectKey, Store
+from secureai_operator.runtime.versions import is_older
 from secureai_operator.runtime.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
+
+_LIVED_SECONDS = 5.0
+"""A watch that lived so long and then failed is no failure in a row."""
+_DOUBTS = 3
+"""A list that is older than what is known is asked for so often again; then the past has come back, and is believed."""
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -46,6 +53,10 @@ class InformerSettings:
     """A watch that ends after so long since the last list is followed by a list: whatever was missed is found."""
     backoff_base: float = 0.1
     backoff_cap: float = 30.0
+    outage_cap: float = 4.0
+    """Longest pause while the API server is away: five seconds after it is back all is known again."""
+    lasting: float = 1.0
+    """A watch of at least this length worked: the failures before it say nothing of the next one."""
 
 
 class Informer(Generic[T]):
@@ -55,6 +66,8 @@ class Informer(Generic[T]):
       as if the object did not exist.
     - A list *replaces*: what it does not contain is gone, and that is told as (old, None).
     - An object whose projection did not change is not told of.
+    - A watch never goes back: of one that does nothing more is believed, and a list says how things are. A list that goes
+      back is asked for again.
     - Errors that may pass (errors.Retry, errors.WaitForUser) are retried with backoff and shown in `problem`; any
       other error ends `run`, and with it the process.
     """
@@ -82,8 +95,13 @@ class Informer(Generic[T]):
         self._settings = settings or InformerSettings()
         self._rng = rng
         self._backoff = Backoff(self._settings.backoff_base, self._settings.backoff_cap, random=rng)
+        self._outage = Backoff(self._settings.backoff_base, self._settings.outage_cap, random=rng)
         self._listed_at = 0.0
         self._version: str | None = None
+        self._newest = ""
+        """The latest version of anything that was seen."""
+        self._doubts = 0
+        self._watching_since: float | None = None
         self._run: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -107,8 +125,8 @@ class Informer(Generic[T]):
             self._run.cancel()
 
     def silent_for(self) -> float:
-        """Return for how many seconds nothing came from the API server, for the health probe."""
-        return asyncio.get_running_loop().time() - self.last_activity
+        """Return for how many seconds nothing came from the API server, for the health probe; 0 before `run`."""
+        return asyncio.get_running_loop().time() - self.last_activity if self.last_activity else 0.0
 
     async def _follow(self) -> None:
         while True:
@@ -120,26 +138,29 @@ class Informer(Generic[T]):
             except errors.KubeExpired:
                 self._version = None
                 await self._pause("the watch expired")
-            except (errors.Retry, errors.WaitForUser) as error:
-                await self._pause(error.message, getattr(error, "after", None))
+            except errors.Retry as error:
+                await self._pause(error.message, self._outage.next(self.name, error.after or 0.0))
+            except errors.WaitForUser as error:
+                await self._pause(error.message)
             except TimeoutError:
                 # A watch that says nothing may be half-open: what it missed comes with the next one.
                 await self._pause("the watch fell silent")
             else:
                 self.problem = None
-                if asyncio.get_running_loop().time() - started < 1.0:
+                if asyncio.get_running_loop().time() - started < self._settings.lasting:
                     await self._pause("the watch ended at once")
-                else:
-                    self._backoff.forget(self.name)
             self.restarts += 1
 
     def _resync_period(self) -> float:
         """Jittered, so that the informers do not all list in the same second."""
         return self._settings.resync * (0.9 + 0.2 * self._rng())
 
-    async def _pause(self, problem: str, after: float | None = None) -> None:
+    async def _pause(self, problem: str, delay: float | None = None) -> None:
         self.problem = problem
-        delay = self._backoff.next(self.name, after or 0.0)
+        since, self._watching_since = self._watching_since, None
+        if since is not None and asyncio.get_running_loop().time() - since > _LIVED_SECONDS:
+            self._backoff.forget(self.name)
+        delay = self._backoff.next(self.name) if delay is None else delay
         log.info(
             "informer retries", extra={"informer": self.name, "problem": problem, "delay": round(delay, 3)}
         )
@@ -150,8 +171,9 @@ class Informer(Generic[T]):
         seen: set[ObjectKey] = set()
         version = ""
         async with aclosing(self._source.pages()) as pages:
-            async for items, version in pages:  # noqa: B007 -- the last page's version is the list's
+            async for items, version in pages:
                 self._touch()
+                self._doubt(version)
                 for raw in items:
                     key = _key(raw)
                     seen.add(key)
@@ -160,12 +182,31 @@ class Informer(Generic[T]):
                 await asyncio.sleep(0)
         for key in self.store.keys_not_in(seen):
             self._vanish(key, live=False)
-        self._version = version
+        self._version = self._newest = version
+        self._doubts = 0
         self._listed_at = asyncio.get_running_loop().time()
         self.synced.set()
 
+    def _doubt(self, version: str) -> None:
+        """Raise errors.KubeUnavailable for a list of that version if it is to be asked for again."""
+        if is_older(version, self._newest) and self._doubts < _DOUBTS:
+            self._doubts += 1
+            raise errors.KubeUnavailable("KubernetesUnavailable", "the list is older than what is known")
+
     async def _watch(self) -> None:
+        """Follow a watch until it ends; after one that lasted, however it ends, the backoff begins anew."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            await self._take_events()
+        finally:
+            if clock() - began >= self._settings.lasting:
+                self._backoff.forget(self.name)
+                self._outage.forget(self.name)
+
+    async def _take_events(self) -> None:
         assert self._version is not None  # noqa: S101 -- narrows the type; _follow lists first
+        self._watching_since = asyncio.get_running_loop().time()
         async with (
             Watchdog(self._settings.inactivity) as watchdog,
             aclosing(self._source.events(self._version)) as events,
@@ -174,11 +215,14 @@ class Informer(Generic[T]):
                 watchdog.feed()
                 self.last_activity = watchdog.fed_at
                 self.problem = None
+                version = raw["metadata"]["resourceVersion"]
+                if is_older(version, self._newest):
+                    raise errors.KubeExpired("Retrying", "the watch went back")
                 if kind == "DELETED":
                     self._vanish(_key(raw), live=True)
                 elif kind != "BOOKMARK":
                     self._see(_key(raw), raw, live=True)
-                self._version = raw["metadata"]["resourceVersion"]
+                self._version = self._newest = version
 
     def _see(self, key: ObjectKey, raw: Json, *, live: bool) -> None:
         raw["metadata"].pop("managedFields", None)
@@ -215,4 +259,5 @@ class Informer(Generic[T]):
 
 def _key(raw: Json) -> ObjectKey:
     metadata = raw["metadata"]
-    return metadata.get("namespace", ""), metadata["name"]
+    # One copy of the namespace's name for all keys, and not the one that came with each object.
+    return sys.intern(metadata.get("namespace", "")), metadata["name"]

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from secureai_operator import errors
 from secureai_operator.runtime.clock import Clock, SystemClock
+from secureai_operator.runtime.identity import Identity
+from secureai_operator.runtime.versions import is_older
 
 log = logging.getLogger(__name__)
 
@@ -57,23 +59,26 @@ class Elector:
     """Become the leader, stay it, and leave at once.
 
     - Whether a holder's time is over is decided by how long *this* process has seen the Lease unchanged, never by
-      a timestamp that another clock wrote.
+      a timestamp that another clock wrote. Only a holder that is dead for certain is not waited for.
     - `is_leader` is false as soon as the last renewal, counted from before its request, is too old: also in a process
       that was frozen for a while and did not notice.
     - `lost` is set when leadership ends without `stop`; the process should exit, for its passes may be stale.
     - `stop` gives the Lease back, so that a standby takes over at its next look.
+    - A Lease older than one that was seen before tells that the API server's data were restored: whatever this process
+      knows is of a future that never was, and its watches would stay silent until that future has come. It is `lost`.
     """
 
     def __init__(
         self,
         store: LeaseStore,
-        identity: str,
+        identity: Identity,
         *,
         settings: LeaseSettings | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = _random.random,
     ) -> None:
-        self.identity = identity
+        self.identity = identity.holder
+        self._succeeds = identity.succeeds
         self.lost = asyncio.Event()
         self._store = store
         self._settings = settings or LeaseSettings()
@@ -100,7 +105,7 @@ class Elector:
     async def run(self) -> None:
         """Stand by, lead, and return after `stop` or when leadership is lost."""
         try:
-            while not self._stop.is_set() and not await self._try_to_acquire():
+            while not self._is_over() and not await self._try_to_acquire():
                 await self._wait(self._settings.retry * (0.8 + 0.2 * self._random()))
             if self._elected.is_set():
                 log.info("leader", extra={"identity": self.identity})
@@ -139,7 +144,7 @@ class Elector:
         return False
 
     async def _reread(self) -> bool:
-        """After a conflict, learn the present version; False if we are not its holder."""
+        """After a conflict, learn the present version; False if we are not its holder, or not in its time."""
         try:
             async with asyncio.timeout(self._settings.renew):
                 lease = await self._store.read()
@@ -148,14 +153,21 @@ class Elector:
             return True
         if lease is None or _holder(lease) != self.identity:
             return False
+        restored = self._is_restored(lease, _version(self._lease))
         self._lease = lease
-        return True
+        if restored:
+            # Ours still: whoever begins anew need not wait for its time.
+            await self._release()
+        return not restored
 
     async def _try_to_acquire(self) -> bool:
         started = self._clock.monotonic()
         try:
             async with asyncio.timeout(self._settings.renew):
                 lease = await self._store.read()
+                if lease is not None and self._sighting and self._is_restored(lease, self._sighting.version):
+                    self.lost.set()
+                    return False
                 if lease is not None and not self._is_free(lease):
                     return False
                 if lease is None:
@@ -170,16 +182,26 @@ class Elector:
         return True
 
     def _is_free(self, lease: Json) -> bool:
-        """Whether nobody holds the Lease, or its holder has been silent for its duration before our eyes."""
+        """Whether nobody holds the Lease, or its holder is dead, or has been silent for its duration before our eyes."""
         holder = _holder(lease)
-        if holder in ("", self.identity):
+        if holder in ("", self.identity) or self._succeeds(holder):
             return True
-        version = lease["metadata"]["resourceVersion"]
+        version = _version(lease)
         seen = self._sighting
         if seen is None or (seen.holder, seen.version) != (holder, version):
             seen = self._sighting = _Sighting(holder, version, self._clock.monotonic())
         duration = lease["spec"].get("leaseDurationSeconds") or self._settings.duration
         return self._clock.monotonic() - seen.at > duration
+
+    def _is_restored(self, lease: Json, before: str) -> bool:
+        """Whether the API server shows a Lease from before the one of that version, which it showed already."""
+        went_back = is_older(_version(lease), before)
+        if went_back:
+            log.error("the API server's data were restored", extra={"identity": self.identity})
+        return went_back
+
+    def _is_over(self) -> bool:
+        return self._stop.is_set() or self.lost.is_set()
 
     async def _release(self) -> None:
         """Give the Lease back; if that fails, it runs out by itself."""
@@ -230,6 +252,10 @@ class Elector:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
+
+
+def _version(lease: Json) -> str:
+    return str(lease["metadata"]["resourceVersion"])
 
 
 def _holder(lease: Json) -> str:

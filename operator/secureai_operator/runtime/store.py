@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, ItemsView, Mapping, ValuesView
-from types import MappingProxyType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -11,20 +10,18 @@ T = TypeVar("T")
 ObjectKey = tuple[str, str]
 """Namespace ("" for a cluster-scoped object) and name."""
 
-_NOTHING: Mapping[ObjectKey, object] = MappingProxyType({})
-
 
 class Store(Generic[T]):
     """Hold one value per object and an index by owner; nothing outlives its object.
 
-    Only the informer that fills it writes to it. Readers see the present state and must not keep the mappings
-    that they get across an await.
+    Only the informer that fills it writes to it.
     """
 
     def __init__(self, owner_of: Callable[[T], Hashable | None]) -> None:
         self._owner_of = owner_of
         self._values: dict[ObjectKey, T] = {}
-        self._by_owner: dict[Hashable, dict[ObjectKey, T]] = {}
+        self._by_owner: dict[Hashable, tuple[ObjectKey, ...]] = {}
+        """Most have one or two objects of a kind: a dictionary for each would be as large as what is kept of the object."""
 
     def __len__(self) -> int:
         return len(self._values)
@@ -37,8 +34,7 @@ class Store(Generic[T]):
 
     def owned(self, owner: Hashable) -> Mapping[ObjectKey, T]:
         """Return what the owner has; empty if nothing."""
-        found = self._by_owner.get(owner)
-        return _NOTHING if found is None else MappingProxyType(found)  # type: ignore[return-value]
+        return {key: self._values[key] for key in self._by_owner.get(owner, ())}
 
     def values(self) -> ValuesView[T]:
         return self._values.values()
@@ -56,7 +52,7 @@ class Store(Generic[T]):
         self._values[key] = value
         owner = self._owner_of(value)
         if owner is not None:
-            self._by_owner.setdefault(owner, {})[key] = value
+            self._by_owner[owner] = (*self._by_owner.get(owner, ()), key)
         return before
 
     def remove(self, key: ObjectKey) -> T | None:
@@ -65,8 +61,9 @@ class Store(Generic[T]):
         if before is not None:
             owner = self._owner_of(before)
             if owner is not None:
-                siblings = self._by_owner[owner]
-                del siblings[key]
-                if not siblings:
+                siblings = tuple(other for other in self._by_owner[owner] if other != key)
+                if siblings:
+                    self._by_owner[owner] = siblings
+                else:
                     del self._by_owner[owner]
         return before

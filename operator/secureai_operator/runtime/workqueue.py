@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 from contextvars import ContextVar
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from secureai_operator.runtime.delays import Delays
@@ -13,18 +16,25 @@ from secureai_operator.runtime.delays import Delays
 K = TypeVar("K")
 
 ROUTINE_SHARE = 8
-"""Every so many gets take routine work although urgent work waits, so that nothing starves."""
+"""Every so many gets take work of the next lane although a stronger one waits, so that nothing starves."""
 
 
 class Lane(IntEnum):
     """Which work goes first; the lower value wins."""
 
     URGENT = 0
+    """Drift, and what cannot wait for a thousand others."""
     ROUTINE = 1
+    """What somebody asked for and waits for."""
+    BACKGROUND = 2
+    """What is due, and what a start lists: nobody waits for a single one of them."""
 
 
 current_lane: ContextVar[Lane] = ContextVar("current_lane", default=Lane.ROUTINE)
 """The lane of the pass that runs in this context; clients may let urgent requests go first."""
+
+
+NO_LIMITS: Mapping[Lane, int] = MappingProxyType({})
 
 
 class QueueShutDown(Exception):
@@ -36,16 +46,19 @@ class WorkQueue(Generic[K]):
 
     - Adds of a queued key coalesce; the most urgent lane wins.
     - An add while the key is being processed guarantees one more pass after `done`.
-    - Urgent keys go before routine ones, each lane in order of arrival; under lasting urgent load every
-      eighth pass is still a routine one.
+    - Urgent keys go before routine ones and these before what is in the background, each lane in order of arrival; under
+      lasting load of one lane every eighth pass is still one of the next lane that has any, and every sixty-fourth
+      one of the last.
     - A delayed add holds one due time per key, the earliest, and never hides or delays an immediate add.
       All keys together use one timer of the loop.
     - `forget` drops the due time only: what was added at once is always looked at.
+    - At most `at_once[lane]` passes of that lane and of weaker ones run at a time: stronger ones find a worker free, and the servers.
     - After `shutdown` nothing is handed out or taken in any more, even if keys are queued: whoever comes next lists
       everything anyway.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: Mapping[Lane, int] = NO_LIMITS) -> None:
+        self._at_once = at_once
         self._lanes: tuple[OrderedDict[K, float], ...] = tuple(OrderedDict() for _ in Lane)
         self._running: dict[K, Lane] = {}
         self._again: dict[K, Lane] = {}
@@ -78,7 +91,7 @@ class WorkQueue(Generic[K]):
 
     async def get(self) -> K:
         """Wait for a key and start its pass, which ends with `done`; raises QueueShutDown."""
-        while not self._shut_down and not any(self._lanes):
+        while not self._shut_down and not self._open_lanes():
             await self._wait_for_an_add()
         if self._shut_down:
             raise QueueShutDown
@@ -89,10 +102,14 @@ class WorkQueue(Generic[K]):
 
     def done(self, key: K) -> None:
         """End the pass of the key; starts the one more pass that was asked for meanwhile."""
-        del self._running[key]
+        lane = self._running.pop(key)
         again = self._again.pop(key, None)
         if again is not None and not self._shut_down:
             self._enqueue(key, again)
+        freed = min((limited for limited in self._at_once if limited <= lane), default=None)
+        if freed is not None and any(self._lanes[waiting] for waiting in Lane if waiting >= freed):
+            # Whoever asked while all of their places were taken waits for one of them.
+            self._wake_one_getter()
 
     def lane_of(self, key: K) -> Lane:
         """Return the lane that the running pass of the key came from."""
@@ -123,19 +140,28 @@ class WorkQueue(Generic[K]):
         return len(self._delays)
 
     def _enqueue(self, key: K, lane: Lane) -> None:
-        urgent, routine = self._lanes
-        if key in urgent or (lane is Lane.ROUTINE and key in routine):
+        if any(key in self._lanes[stronger] for stronger in Lane if stronger <= lane):
             return
-        routine.pop(key, None)
+        for weaker in self._lanes[lane + 1 :]:
+            weaker.pop(key, None)
         self._lanes[lane][key] = asyncio.get_running_loop().time()
         self._wake_one_getter()
 
     def _next_lane(self) -> Lane:
         self._gets += 1
-        urgent, routine = self._lanes
-        if routine and (not urgent or self._gets % ROUTINE_SHARE == 0):
-            return Lane.ROUTINE
-        return Lane.URGENT
+        waiting = self._open_lanes()
+        if self._gets % (ROUTINE_SHARE * ROUTINE_SHARE) == 0:
+            return waiting[-1]
+        return waiting[min(1, len(waiting) - 1)] if self._gets % ROUTINE_SHARE == 0 else waiting[0]
+
+    def _open_lanes(self) -> list[Lane]:
+        """The lanes that a pass can come from now, the strongest first."""
+        full = [
+            limited
+            for limited, places in self._at_once.items()
+            if sum(1 for lane in self._running.values() if lane >= limited) >= places
+        ]
+        return [lane for lane in Lane if self._lanes[lane] and not any(lane >= limited for limited in full)]
 
     async def _wait_for_an_add(self) -> None:
         getter = asyncio.get_running_loop().create_future()
@@ -144,7 +170,9 @@ class WorkQueue(Generic[K]):
             await getter
         except asyncio.CancelledError:
             if getter.cancelled():
-                self._getters.remove(getter)
+                # It may have been passed over already by somebody who wanted to wake one.
+                with contextlib.suppress(ValueError):
+                    self._getters.remove(getter)
             else:
                 self._wake_one_getter()  # It was woken for a key that it will not take: the next one must.
             raise

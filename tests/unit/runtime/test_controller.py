@@ -255,3 +255,26 @@ async def test_a_worker_that_dies_ends_the_controller() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await asyncio.wait_for(controller.run(), 5)
     assert caught.value.subgroup(MemoryError)
+
+
+async def test_a_pass_that_fails_as_it_is_cancelled_does_not_keep_its_worker_alive() -> None:
+    """A task group raises its own errors and forgets that it was cancelled; without the Lease a process would never end."""
+    queue: WorkQueue[str] = WorkQueue()
+
+    async def refuses() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise errors.Retry("Retrying", "this process does not lead any more") from None
+
+    async def reconcile(_: str) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(refuses())
+
+    task = asyncio.create_task(Controller("test", queue, reconcile).run())
+    queue.add("a")
+    await asyncio.sleep(0.1)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=60)
+    assert done, "the worker lives on"
+    assert task.cancelled()

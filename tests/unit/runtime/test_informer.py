@@ -47,6 +47,8 @@ class Script:
         self.watches = watches
         self.list_times: list[float] = []
         self.watched_from: list[tuple[float, str]] = []
+        self.versions: list[str] = []
+        """Of the lists, one after the other; 100 where there is none."""
         self.open = 0
 
     async def pages(self) -> AsyncGenerator[tuple[list[Json], str], None]:
@@ -54,8 +56,9 @@ class Script:
         listing = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
         if isinstance(listing, Exception):
             raise listing
+        version = self.versions.pop(0) if self.versions else "100"
         for page in listing:
-            yield [{**item, "metadata": dict(item["metadata"])} for item in page], "100"
+            yield [{**item, "metadata": dict(item["metadata"])} for item in page], version
 
     async def events(self, resource_version: str) -> AsyncGenerator[tuple[str, Json], None]:
         self.watched_from.append((round(asyncio.get_running_loop().time(), 3), resource_version))
@@ -193,6 +196,23 @@ async def test_a_lost_connection_is_retried_with_growing_delays() -> None:
     assert len(script.list_times) == 1
 
 
+async def test_nobody_waits_long_once_the_api_server_is_back() -> None:
+    script = Script([[[]]], [[DOWN]] * 60)
+    await observed(script, 100)
+    gaps = [after - before for (before, _), (after, _) in pairwise(script.watched_from)]
+    assert len(gaps) > 20
+    assert max(gaps) <= 4
+
+
+async def test_failures_before_a_watch_that_worked_slow_nothing_down() -> None:
+    worked: list[Any] = [30.0, DOWN]
+    script = Script([[[]]], [[DOWN], [DOWN], [DOWN], [DOWN], worked, worked, worked, worked])
+    await observed(script, 200)
+    ended = [at + 30 for at, _ in script.watched_from[4:8]]
+    again = [at for at, _ in script.watched_from[5:9]]
+    assert max(after - before for before, after in zip(ended, again, strict=True)) < 0.2
+
+
 async def test_a_watch_that_ends_at_once_every_time_is_not_a_hot_loop() -> None:
     script = Script([[[]]], [[None]] * 50)
     await observed(script, 60)
@@ -299,3 +319,44 @@ async def test_an_informer_that_dies_ends_its_set() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await asyncio.wait_for(task, 1)
     assert caught.value.subgroup(ZeroDivisionError)
+
+
+async def test_a_watch_that_goes_back_is_not_believed_and_a_list_says_how_things_are() -> None:
+    """A replay: the object is there as it was listed, whatever is told of it once more."""
+    script = Script(
+        [[[thing("a", 90, "x")]], [[thing("a", 90, "x")]]],
+        [[thing("a", 60, "old"), thing("a", 60, "old", kind="DELETED")]],
+    )
+    told = await observed(script)
+    assert told == [(None, "x", False)]
+    assert len(script.list_times) == 2
+
+
+async def test_what_is_told_twice_is_told_on_once() -> None:
+    again = thing("b", 101, "y", kind="ADDED")
+    script = Script([[[]]], [[again, again, 1000.0]])
+    assert await observed(script) == [(None, "y", True)]
+    assert len(script.list_times) == 1
+
+
+async def test_a_list_that_is_older_than_what_is_known_is_asked_for_again() -> None:
+    script = Script(
+        [[[]], [[]], [[thing("a", 101, "x", kind="ADDED")]]], [[thing("a", 101, "x", kind="ADDED"), GONE]]
+    )
+    script.versions = ["100", "50", "101"]
+    told = await observed(script)
+    assert told == [(None, "x", True)]
+    assert [version for _, version in script.watched_from] == ["100", "101"]
+
+
+async def test_a_past_that_stays_is_believed_in_the_end() -> None:
+    script = Script([[[thing("a", 1, "x")]], [[]]], [[GONE]])
+    script.versions = ["100", *["50"] * 9]
+    assert await observed(script) == [(None, "x", False), ("x", None, False)]
+    assert [version for _, version in script.watched_from] == ["100", "50"]
+
+
+async def test_watches_that_lived_and_then_expired_are_no_failures_in_a_row() -> None:
+    script = Script([[[]]], [[30.0, GONE]] * 12)
+    await observed(script, 400)
+    assert all(after - before < 31 for before, after in pairwise(script.list_times[:12]))

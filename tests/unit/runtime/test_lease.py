@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from secureai_operator import errors
+from secureai_operator.runtime.identity import Identity, own_identity
 from secureai_operator.runtime.lease import Elector, LeaseSettings
 
 pytestmark = pytest.mark.looptime
@@ -61,6 +62,9 @@ class CompareAndSwap:
         return self.cell["spec"]["holderIdentity"] if self.cell else ""
 
 
+POD = "1f2e3d4c-1111-4222-8333-a1b2c3d4e5f6"
+
+
 class LoopClock:
     """The loop's faked time; its wall clock may be wrong by any skew."""
 
@@ -78,8 +82,9 @@ class LoopClock:
         await asyncio.sleep(seconds)
 
 
-def elector(store: CompareAndSwap, name: str, clock: LoopClock | None = None) -> Elector:
-    return Elector(store, name, clock=clock or LoopClock(), random=lambda: 1.0)
+def elector(store: CompareAndSwap, name: str | Identity, clock: LoopClock | None = None) -> Elector:
+    identity = Identity(name) if isinstance(name, str) else name
+    return Elector(store, identity, clock=clock or LoopClock(), random=lambda: 1.0)
 
 
 async def until_leader(candidate: Elector, seconds: float) -> None:
@@ -246,6 +251,41 @@ async def test_a_restart_under_the_same_name_goes_on_at_once() -> None:
     assert store.cell is not None
     assert store.cell["spec"]["leaseTransitions"] == 4
     await finish((first, task))
+
+
+async def test_a_container_started_again_in_its_pod_goes_on_at_once() -> None:
+    store = CompareAndSwap()
+    killed, restarted = (own_identity({"POD_UID": POD}) for _ in range(2))
+    assert killed.holder != restarted.holder
+    await store.create({"holderIdentity": killed.holder, "leaseDurationSeconds": 10, "leaseTransitions": 4})
+    second = elector(store, restarted)
+    task = start(second)
+    await until_leader(second, 0.1)
+    assert store.holder == restarted.holder
+    assert store.cell is not None
+    assert store.cell["spec"]["leaseTransitions"] == 5
+    await finish((second, task))
+
+
+async def test_of_two_that_take_themselves_for_the_same_pod_one_steps_down() -> None:
+    store = CompareAndSwap()
+    first, second = (elector(store, own_identity({"POD_UID": POD})) for _ in range(2))
+    tasks = start(first), start(second)
+    await asyncio.wait_for(first.lost.wait(), 5)
+    assert second.is_leader
+    await finish((first, tasks[0]), (second, tasks[1]))
+
+
+@pytest.mark.parametrize("uid", ["", "a", POD.replace("1", "2"), f"{POD}_", "*"])
+async def test_the_lease_of_another_pod_is_waited_for(uid: str) -> None:
+    store = CompareAndSwap()
+    killed = own_identity({"POD_UID": POD})
+    await store.create({"holderIdentity": killed.holder, "leaseDurationSeconds": 10, "leaseTransitions": 4})
+    second = elector(store, own_identity({"POD_UID": uid}))
+    task = start(second)
+    await asyncio.sleep(9)
+    assert store.holder == killed.holder
+    await finish((second, task))
 
 
 async def test_a_release_whose_last_renewal_is_in_doubt_still_gets_through() -> None:

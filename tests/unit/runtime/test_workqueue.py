@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from secureai_operator.runtime.delays import AT_ONCE
 from secureai_operator.runtime.workqueue import ROUTINE_SHARE, Lane, QueueShutDown, WorkQueue
 
 pytestmark = pytest.mark.looptime
@@ -83,6 +84,71 @@ async def test_routine_work_is_not_starved_by_urgent_work(queue: WorkQueue[str])
     assert "routine" in (await drain(queue))[:ROUTINE_SHARE]
 
 
+async def test_what_nobody_waits_for_comes_last_and_is_not_starved(queue: WorkQueue[str]) -> None:
+    queue.add("background", Lane.BACKGROUND)
+    queue.add("routine")
+    queue.add("urgent", Lane.URGENT)
+    assert await drain(queue) == ["urgent", "routine", "background"]
+    queue.add("background", Lane.BACKGROUND)
+    for number in range(2 * ROUTINE_SHARE):
+        queue.add(f"r{number}")
+    assert (await drain(queue)).index("background") < ROUTINE_SHARE
+
+
+async def test_only_so_many_background_passes_run_at_a_time() -> None:
+    queue: WorkQueue[str] = WorkQueue({Lane.BACKGROUND: 2})
+    for key in "abc":
+        queue.add(key, Lane.BACKGROUND)
+    taken = [await queue.get(), await queue.get()]
+    third = asyncio.create_task(queue.get())
+    await asyncio.sleep(1)
+    assert not third.done()
+    # The others find a place all the same.
+    queue.add("routine")
+    assert await asyncio.wait_for(third, 1) == "routine"
+    fourth = asyncio.create_task(queue.get())
+    await asyncio.sleep(1)
+    assert not fourth.done()
+    queue.done(taken[0])
+    assert await asyncio.wait_for(fourth, 1) == "c"
+    queue.shutdown()
+
+
+async def test_urgent_work_finds_a_worker_however_much_else_there_is() -> None:
+    queue: WorkQueue[str] = WorkQueue({Lane.ROUTINE: 2, Lane.BACKGROUND: 1})
+    for number in range(2):
+        queue.add(f"background-{number}", Lane.BACKGROUND)
+    for number in range(2):
+        queue.add(f"routine-{number}")
+    taken = [await queue.get(), await queue.get()]
+    waiting = [asyncio.create_task(queue.get()) for _ in range(2)]
+    await asyncio.sleep(1)
+    assert taken == ["routine-0", "routine-1"]
+    assert not any(task.done() for task in waiting)
+    queue.add("urgent", Lane.URGENT)
+    await asyncio.sleep(1)
+    assert [task.result() for task in waiting if task.done()] == ["urgent"]
+    # The end of an urgent pass makes no place for others; that of a routine one does, also for what is weaker.
+    queue.done("urgent")
+    await asyncio.sleep(1)
+    assert sum(task.done() for task in waiting) == 1
+    queue.done(taken[0])
+    await asyncio.sleep(1)
+    assert sorted(task.result() for task in waiting) == ["background-0", "urgent"]
+    queue.shutdown()
+
+
+async def test_a_background_key_that_somebody_asks_for_leaves_its_lane() -> None:
+    queue: WorkQueue[str] = WorkQueue({Lane.BACKGROUND: 1})
+    queue.add("a", Lane.BACKGROUND)
+    queue.add("b", Lane.BACKGROUND)
+    assert await queue.get() == "a"
+    queue.add("b")
+    assert await asyncio.wait_for(queue.get(), 1) == "b"
+    assert queue.lane_of("b") is Lane.ROUTINE
+    queue.shutdown()
+
+
 async def test_a_delayed_add_comes_when_it_is_due(queue: WorkQueue[str]) -> None:
     queue.add_after("a", 15)
     assert await queue.get() == "a"
@@ -147,7 +213,22 @@ async def test_ten_thousand_delays_share_one_timer(queue: WorkQueue[str]) -> Non
         queue.add_after(str(number), 300 + number % 7)
     assert len(asyncio.get_running_loop()._scheduled) <= before + 1  # type: ignore[attr-defined]
     await asyncio.sleep(300)
+    for _ in range(1 + 10_000 // AT_ONCE):
+        await asyncio.sleep(0)
     assert queue.depth() == len(range(0, 10_000, 7))
+
+
+async def test_many_that_are_due_at_once_are_handed_out_in_parts_and_none_is_late(
+    queue: WorkQueue[str],
+) -> None:
+    for number in range(3 * AT_ONCE):
+        queue.add_after(f"k{number}", 5.0)
+    await asyncio.sleep(5.0)
+    await asyncio.sleep(0)
+    assert 0 < queue.depth() < 3 * AT_ONCE
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert queue.depth() == 3 * AT_ONCE
 
 
 async def test_rescheduling_leaves_no_heap_behind(queue: WorkQueue[str]) -> None:
@@ -171,6 +252,16 @@ async def test_a_cancelled_waiter_is_not_woken(queue: WorkQueue[str]) -> None:
     await asyncio.sleep(0)
     queue.add("a")
     assert await asyncio.wait_for(second, 1) == "a"
+
+
+async def test_a_waiter_that_was_cancelled_and_passed_over_ends_as_cancelled(queue: WorkQueue[str]) -> None:
+    first, second = (asyncio.ensure_future(queue.get()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    queue.add("a")  # passes over the first, which has not run since
+    assert await asyncio.wait_for(second, 1) == "a"
+    with pytest.raises(asyncio.CancelledError):
+        await first
 
 
 async def test_shutdown_wakes_every_getter_and_hands_out_nothing(queue: WorkQueue[str]) -> None:
