@@ -15,16 +15,17 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
-from secureai_operator import handlers
+from secureai_operator import handlers, names
 from secureai_operator.api.resources import SECURE_AI_WORKLOADS
 from secureai_operator.assembly import Parts, assemble
+from secureai_operator.clients.tls_memory import keep_reads_small
 from secureai_operator.controllers.pods import bind_operations
 from secureai_operator.controllers.workloads import Key
-from secureai_operator.runtime.workqueue import Lane
+from secureai_operator.runtime.workqueue import Lane, current_lane
 from secureai_operator.settings import BindingBackend, Settings
 from secureai_operator.telemetry.http import TelemetryServer
 
@@ -73,7 +74,7 @@ class App:
                 background.append(group.create_task(self.parts.events.run(), name="events"))
                 background.append(group.create_task(self._relist(), name="relist"))
                 background.append(group.create_task(self._report_vaults(), name="report-vaults"))
-                election = group.create_task(self.parts.elector.run(), name="election")
+                election = group.create_task(self._elect(), name="election")
                 work = group.create_task(self._work_when_leader(), name="work")
                 stop_kopf = asyncio.Event()
                 kopf_task = group.create_task(self._run_kopf(stop_kopf), name="kopf")
@@ -109,6 +110,7 @@ class App:
     ) -> None:
         """Workers first, then the Lease: nobody may take over while a pass is under way."""
         log.info("stopping")
+        self.parts.policy_workers.stop()
         self.parts.workers.stop()
         if not self.parts.elector.is_leader:
             work.cancel()
@@ -121,6 +123,11 @@ class App:
         for task in background:
             task.cancel()
 
+    async def _elect(self) -> None:
+        """Ahead of all workloads: behind a thousand new ones a renewal waited for its place until the Lease was lost."""
+        current_lane.set(Lane.URGENT)
+        await self.parts.elector.run()
+
     async def _work_when_leader(self) -> None:
         await self._synced()
         # What was loaded stays: the collector need not look through it again and again.
@@ -129,7 +136,9 @@ class App:
         await self.parts.elector.wait_until_leader()
         self.parts.metrics.leads(leader=True)
         log.info("leading", extra={"workloads": len(self.parts.workloads)})
-        await self.parts.workers.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.parts.policy_workers.run(), name="policy-workers")
+            group.create_task(self.parts.workers.run(), name="workers")
 
     async def _synced(self) -> None:
         for informer in self.parts.informers:
@@ -146,6 +155,8 @@ class App:
             ),
             clusterwide=True,
             standalone=True,
+            # Or Kopf asks who runs this process, and a pod's user is no user of the image.
+            identity=cast("Any", names.OPERATOR_SERVICE_ACCOUNT),
             stop_flag=stop,
         )
         # Kopf took the signals for itself; it would end first, and the workers and the Lease with it.
@@ -225,6 +236,7 @@ async def main(settings: Settings, kubeconfig: str | None = None) -> int:
     """Run the operator until SIGTERM or SIGINT; returns the exit code."""
     if kubeconfig:
         os.environ["KUBECONFIG"] = kubeconfig  # Kopf has no other way to be told
+    keep_reads_small()
     app = App(await assemble(settings, kubeconfig))
     app.take_signals()
     try:

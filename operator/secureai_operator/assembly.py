@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-import uuid
+import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,9 @@ from typing import Any
 from secureai_operator import names
 from secureai_operator.api.resources import (
     EVENTS,
+    KEY_ROTATION_POLICIES,
     MUTATING_ADMISSION_POLICIES,
+    NAMESPACES,
     NETWORK_POLICIES,
     NODES,
     PODS,
@@ -23,14 +25,28 @@ from secureai_operator.api.resources import (
     SECRETS,
     SERVICE_ACCOUNTS,
 )
+from secureai_operator.api.rotation import KeyRotationPolicyStatus
 from secureai_operator.clients.kube import AioKube, KubeLease, KubeSettings, KubeSource
 from secureai_operator.clients.vault import HvacVault
 from secureai_operator.controllers.children import Children, child_of
+from secureai_operator.controllers.emergency import Emergencies
 from secureai_operator.controllers.finalization import Finalization
-from secureai_operator.controllers.hooks import recording_hooks
+from secureai_operator.controllers.hooks import Hooks, policy_facts, recording_hooks
+from secureai_operator.controllers.key_life import KeyLife
 from secureai_operator.controllers.memory import Memories
 from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
+from secureai_operator.controllers.places import Places
 from secureai_operator.controllers.pods import Pods, owner_of
+from secureai_operator.controllers.policies import (
+    NamespaceLabels,
+    Policies,
+    StoredPolicy,
+    namespace_labels,
+    stored_policy,
+)
+from secureai_operator.controllers.policy import SETTLE_SECONDS, PolicyController
+from secureai_operator.controllers.rotation import Rotations
+from secureai_operator.controllers.rulings import Rulings
 from secureai_operator.controllers.status_writer import StatusWriter
 from secureai_operator.controllers.triggers import Triggers
 from secureai_operator.controllers.workload import WorkloadController
@@ -39,8 +55,10 @@ from secureai_operator.controllers.world import LivePod, World, live_pod, node_f
 from secureai_operator.core.bootstrap import needed_capabilities
 from secureai_operator.core.configured import platform_config, vault_connections
 from secureai_operator.core.drift import Child
-from secureai_operator.core.facts import NodeFacts
-from secureai_operator.runtime.controller import Controller, ControllerSettings
+from secureai_operator.core.facts import NodeFacts, PlatformConfig
+from secureai_operator.core.rotation.selection import Labels
+from secureai_operator.runtime.controller import URGENT_WORKERS, Controller, ControllerSettings, places
+from secureai_operator.runtime.identity import Identity, own_identity
 from secureai_operator.runtime.informer import Informer
 from secureai_operator.runtime.informer_set import InformerSet
 from secureai_operator.runtime.lease import Elector, LeaseSettings
@@ -50,8 +68,13 @@ from secureai_operator.telemetry.events import EventRecorder
 from secureai_operator.telemetry.metrics import Metrics
 
 LEASE = "secureai-operator"
+POLICY_WORKERS = 2
+"""Policies are few, and a look at one is quick."""
 BINDING_POLICY = "secureai-bind-pods"
 """Name of the MutatingAdmissionPolicy of manifests/base; without it pods are bound by the webhook."""
+
+
+_now = partial(datetime.now, UTC)
 
 
 @dataclass(slots=True)
@@ -70,6 +93,7 @@ class Parts:
     secrets: InformerSet[Child]
     controller: WorkloadController
     workers: Controller[Key]
+    policy_workers: Controller[Key]
     elector: Elector
     binding: BindingBackend
 
@@ -80,18 +104,30 @@ async def assemble(settings: Settings, kubeconfig: str | None) -> Parts:
     kube = await AioKube.connect(
         KubeSettings(kubeconfig=kubeconfig), is_urgent=_is_urgent, observe=metrics.kubernetes_request
     )
-    identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    identity = own_identity(os.environ)
     events = EventRecorder(
         lambda namespace, manifest: kube.create(EVENTS, namespace, manifest),
-        instance=identity,
+        instance=identity.holder,
         on_result=metrics.kubernetes_event,
     )
     elector = _elector(settings, kube, identity)
     vaults = _vaults(settings, metrics, elector)
     workloads, children = Workloads(), Children()
-    queue: WorkQueue[Key] = WorkQueue()
-    triggers = Triggers(workloads, children, queue, metrics)
-    informers = _informers(kube, triggers)
+    queue: WorkQueue[Key] = WorkQueue(places(settings.workers))
+    policy_queue: WorkQueue[Key] = WorkQueue()
+    # Late, because who rules whom is known only with the namespaces, which are watched as everything else is.
+    namespaces: dict[str, Labels] = {}
+    triggers = Triggers(
+        workloads,
+        children,
+        queue,
+        metrics,
+        policies=Policies(settings.operator_namespace, lambda: namespaces),
+        places=Places(lambda key: queue.add(key, Lane.BACKGROUND)),
+        rulings=Rulings(lambda key: policy_queue.add_after(key, SETTLE_SECONDS)),
+        policy_queue=policy_queue,
+    )
+    informers = _informers(kube, triggers, settings.operator_namespace, namespaces)
     children.follow(informers.owned, informers.secrets)
     controller = _controller(settings, kube, vaults, triggers, informers, metrics, events, elector)
     triggers.secrets, triggers.world = controller.secrets, controller.world
@@ -110,6 +146,12 @@ async def assemble(settings: Settings, kubeconfig: str | None) -> Parts:
         secrets=informers.secrets,
         controller=controller,
         workers=_workers(settings, queue, controller, metrics),
+        policy_workers=Controller(
+            "policy",
+            policy_queue,
+            _policy_controller(settings, kube, triggers, metrics, elector).reconcile,
+            settings=ControllerSettings(workers=POLICY_WORKERS, grace=settings.shutdown_seconds),
+        ),
         elector=elector,
         binding=await _binding_backend(settings, kube),
     )
@@ -126,13 +168,24 @@ class _Informers:
     nodes: Informer[NodeFacts]
     classes: Informer[str]
     pods: Informer[LivePod]
+    policies: Informer[StoredPolicy]
+    namespaces: Informer[NamespaceLabels]
 
     @property
     def cluster_wide(self) -> list[Informer[Any]]:
-        return [*self.owned, self.nodes, self.classes, self.pods]
+        return [*self.owned, self.nodes, self.classes, self.pods, self.policies, self.namespaces]
 
 
-def _informers(kube: AioKube, triggers: Triggers) -> _Informers:
+def _informers(
+    kube: AioKube, triggers: Triggers, operator_namespace: str, namespaces: dict[str, Labels]
+) -> _Informers:
+    def on_namespace(old: NamespaceLabels | None, new: NamespaceLabels | None, live: bool) -> None:
+        if new is not None:
+            namespaces[new.name] = new.labels
+        elif old is not None:
+            namespaces.pop(old.name, None)
+        triggers.on_namespace(old, new, live)
+
     def secrets_of(namespace: str) -> Informer[Child]:
         source = KubeSource(kube, SECRETS, namespace, label_selector=names.MANAGED_SELECTOR)
         return Informer("secrets", source, child_of("Secret"), _owner_uid, triggers.on_child)
@@ -160,6 +213,17 @@ def _informers(kube: AioKube, triggers: Triggers) -> _Informers:
             live_pod,
             owner_of,
             triggers.on_pod,
+        ),
+        # Not Kopf's: no pass may begin before all policies are known, or it would find a workload that none rules.
+        policies=Informer(
+            "keyrotationpolicies",
+            KubeSource(kube, KEY_ROTATION_POLICIES),
+            partial(stored_policy, operator_namespace=operator_namespace),
+            _nobody,
+            triggers.on_policy,
+        ),
+        namespaces=Informer(
+            "namespaces", KubeSource(kube, NAMESPACES), namespace_labels, _nobody, on_namespace
         ),
     )
 
@@ -203,6 +267,57 @@ def _controller(  # noqa: PLR0917 - the parts it is made of
         leads=lambda: elector.is_leader,
         statuses=StatusWriter(workloads, memories, hooks),
         memories=memories,
+        key_life=_key_life(config, triggers, hooks, metrics),
+        hurry=lambda key, seconds: triggers.queue.add_after(key, seconds, Lane.URGENT),
+    )
+
+
+def _key_life(config: PlatformConfig, triggers: Triggers, hooks: Hooks, metrics: Metrics) -> KeyLife:
+    def may_trim(connection: str) -> bool:
+        known = config.connections.get(connection)
+        return known is not None and known.may_trim
+
+    return KeyLife(
+        rotations=Rotations(
+            policies=triggers.policies,
+            places=triggers.places,
+            rulings=triggers.rulings,
+            now=_now,
+            tell=hooks.security,
+            metrics=metrics.rotation,
+            may_trim=may_trim,
+        ),
+        emergencies=Emergencies(triggers.children, _now, hooks.security, metrics.rotation),
+        children=triggers.children,
+        now=_now,
+        tell=hooks.event,
+        metrics=metrics.rotation,
+    )
+
+
+def _policy_controller(
+    settings: Settings, kube: AioKube, triggers: Triggers, metrics: Metrics, elector: Elector
+) -> PolicyController:
+    def on_request(key: Key) -> None:
+        stored = triggers.policies.get(key)
+        if stored is not None:
+            triggers.policy_changed(stored)
+
+    def on_status(key: Key, status: KeyRotationPolicyStatus | None) -> None:
+        if status is None:
+            metrics.policy_gone(*key)
+        else:
+            metrics.policy(*key, policy_facts(status))
+
+    return PolicyController(
+        kube=kube,
+        policies=triggers.policies,
+        rulings=triggers.rulings,
+        operator_namespace=settings.operator_namespace,
+        now=_now,
+        leads=lambda: elector.is_leader,
+        on_request=on_request,
+        on_status=on_status,
     )
 
 
@@ -219,7 +334,7 @@ def _vaults(settings: Settings, metrics: Metrics, elector: Elector) -> dict[str,
     }
 
 
-def _elector(settings: Settings, kube: AioKube, identity: str) -> Elector:
+def _elector(settings: Settings, kube: AioKube, identity: Identity) -> Elector:
     return Elector(
         KubeLease(kube, settings.operator_namespace, LEASE),
         identity,
@@ -253,7 +368,9 @@ def _workers(
         "workload",
         queue,
         controller.reconcile,
-        settings=ControllerSettings(workers=settings.workers, grace=settings.shutdown_seconds),
+        settings=ControllerSettings(
+            workers=settings.workers + URGENT_WORKERS, grace=settings.shutdown_seconds
+        ),
         observe=observe,
     )
 
@@ -265,6 +382,7 @@ def _watch_metrics(parts: Parts) -> None:
         )
     for informer in parts.informers:
         parts.metrics.watch_informer(informer.name, informer.silent_for)
+    parts.metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
 
 
 async def _binding_backend(settings: Settings, kube: AioKube) -> BindingBackend:
@@ -277,7 +395,3 @@ async def _binding_backend(settings: Settings, kube: AioKube) -> BindingBackend:
 
 def _is_urgent() -> bool:
     return current_lane.get() is Lane.URGENT
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

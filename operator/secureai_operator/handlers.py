@@ -6,7 +6,9 @@ occupy one of Kopf's workers for as long, and enough of them would hold up every
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import jsonpatch
@@ -28,7 +30,8 @@ def registry(on_workload: OnEvent, bind_pod: BindPod | None) -> kopf.OperatorReg
 
     @kopf.on.login(registry=handlers)
     async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        in_pod = kopf.login_with_service_account(**kwargs)
+        return by_address(in_pod, os.environ) if in_pod else kopf.login_with_kubeconfig(**kwargs)
 
     @kopf.on.event(names.GROUP, names.VERSION, "secureaiworkloads", registry=handlers)
     async def workload(event: Any, **_: Any) -> None:
@@ -37,6 +40,17 @@ def registry(on_workload: OnEvent, bind_pod: BindPod | None) -> kopf.OperatorReg
     if bind_pod is not None:
         _register_admission(handlers, bind_pod)
     return handlers
+
+
+def by_address(found: kopf.ConnectionInfo, environment: Mapping[str, str]) -> kopf.ConnectionInfo:
+    """The API server at the address that the kubelet tells a pod, as our own client has it.
+
+    Kopf would ask DNS for `kubernetes.default.svc`: a cluster without DNS had no operator.
+    """
+    host, port = (environment.get(f"KUBERNETES_SERVICE_{part}") for part in ("HOST", "PORT"))
+    if not host or not port:
+        return found
+    return replace(found, server=f"https://{f'[{host}]' if ':' in host else host}:{port}")
 
 
 def _register_admission(handlers: kopf.OperatorRegistry, bind_pod: BindPod) -> None:
@@ -76,7 +90,8 @@ def operator_settings(settings: Settings) -> kopf.OperatorSettings:
     ours.queueing.worker_limit = 200
     ours.queueing.idle_timeout = 0.05
     ours.networking.request_timeout = 30
-    ours.networking.error_backoffs = (0.5, 1, 2, 4, 8)
+    # None is long: what changed while the API server was away waits for it. Together a minute, then the process begins anew.
+    ours.networking.error_backoffs = (0.5, 1, *[2] * 30)
     # Kopf removes its own finalizer from objects without deletion handlers: it must never be the name of ours.
     ours.persistence.finalizer = f"{names.GROUP}/kopf"
     ours.persistence.diffbase_storage = NoDiffBase()

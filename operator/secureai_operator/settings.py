@@ -68,6 +68,10 @@ class VaultConnectionSettings(_Settings):
     allow_insecure_http: bool = False
     destroy_role: Label | None = None
     """Vault role that may destroy keys; without it deletionPolicy Destroy keeps the key."""
+    retire_role: Label | None = None
+    """Vault role that may destroy retired versions of keys; without it `retire.trim` destroys nothing."""
+    customer_held: bool = False
+    """The Vault is a customer's own: for workloads with custody hold-your-own-key, and for no others."""
     timeout_seconds: float = Field(default=5.0, gt=0, le=60)
     max_in_flight: int = Field(default=8, ge=1, le=64)
     requests_per_second: float = Field(default=400.0, gt=0)

@@ -63,6 +63,13 @@ def test_a_thousand_objects_do_not_wait_for_idle_workers() -> None:
     assert queueing.worker_limit / queueing.idle_timeout >= 1000
 
 
+def test_kopf_does_not_wait_long_once_the_api_server_is_back() -> None:
+    backoffs = settings().networking.error_backoffs
+    assert isinstance(backoffs, tuple)
+    assert max(backoffs) <= 2
+    assert sum(backoffs) > 60
+
+
 def test_a_silent_watch_ends_before_it_is_taken_for_dead() -> None:
     watching = settings().watching
     assert watching.server_timeout is not None

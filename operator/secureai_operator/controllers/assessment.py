@@ -11,22 +11,29 @@ from secureai_operator.api.certificate import CertificateFacts
 from secureai_operator.api.conditions import ConditionType as C
 from secureai_operator.api.conditions import condition, rfc3339
 from secureai_operator.api.reasons import REASONS
+from secureai_operator.api.rotation_status import DataKeyRotationStatus, EmergencyStatus
 from secureai_operator.api.vault_types import VaultHealth, VaultStatus
 from secureai_operator.api.workload import CertificateDelivery, Enforcement
 from secureai_operator.api.workload_status import DriftStatus
 from secureai_operator.controllers.kubernetes_side import Outcome
+from secureai_operator.controllers.rotation import RotationFound
 from secureai_operator.controllers.vault_side import (
     VaultOutcome,
     VaultSide,
     data_key_verdict,
     vault_verdict,
 )
+from secureai_operator.core.custody import lock_verdict
 from secureai_operator.core.desired.certificate import has_declared_names, has_declared_usages, is_expired
 from secureai_operator.core.desired.placement import Placement
 from secureai_operator.core.desired.vault import foreign_dns_names
 from secureai_operator.core.facts import Connection, Facts, PodFacts, Workload
+from secureai_operator.core.rotation.emergency import is_under_way, next_emergency_step
 from secureai_operator.core.status import Assessment
 from secureai_operator.core.verdict import Verdict, bad, good, unknown
+
+KEY_AWAITED_SECONDS = 15.0
+"""How often to look whether the customer has imported their key: nobody tells."""
 
 
 @dataclass(slots=True)
@@ -52,10 +59,23 @@ class Found:
     certificate_failure: Verdict | None = None
     renew_at: float = 0.0
     """Unix time of the certificate's renewal; 0 if there is none."""
+    clock: datetime | None = None
+    """The time by Vault's clock, if there is a certificate that lives by it."""
 
     status_after: float = 0.0
     """Seconds until the rest of the status is to be written; 0 if it was."""
     vault_standing: dict[C, str] = field(default_factory=dict)
+    rotation: RotationFound | None = None
+    emergency: EmergencyStatus | None = None
+    withdrawn: bool | None = None
+    """Whether an emergency has the workload's identity withdrawn (True) or restored (False) in this pass."""
+    data_key_rotation: DataKeyRotationStatus | None = None
+    data_keys_refused: Verdict | None = None
+    """Why data keys that were asked for are not made."""
+    renew_serial: str = ""
+    """Serial number of a certificate that is to be replaced and revoked, whatever is left of its time."""
+    again: float | None = None
+    """Seconds until there is more to do in a rotation; None to wait for a change."""
 
     @property
     def standing(self) -> dict[C, str]:
@@ -72,11 +92,15 @@ class Found:
             or self.vault_error
             or outcome_failed
             or self.certificate_failure
+            or (self.rotation is not None and self.rotation.failure)
         )
 
     @property
     def retry_after(self) -> float:
-        return max(self.kubernetes.retry_after, self.secrets.retry_after)
+        """Seconds until it is worth another look, if that is known; else 0."""
+        asked = max(self.kubernetes.retry_after, self.secrets.retry_after)
+        awaits_key = self.vault is not None and self.vault.awaits_key
+        return KEY_AWAITED_SECONDS if awaits_key and not asked and not self.has_failed else asked
 
     @property
     def drift(self) -> DriftStatus | None:
@@ -108,11 +132,15 @@ def assess(workload: Workload, found: Found, facts: Facts | None) -> Assessment:
         C.NETWORK_ISOLATED: _network(workload, found),
         C.CONFIDENTIAL_SCHEDULABLE: found.place.verdict if found.place else unknown(reasons.PROGRESSING),
         C.PODS_BOUND: _pods(workload, found, facts.pods if facts else ()),
+        C.ROTATION_ON_TRACK: _rotation(workload, found),
     }
     # What was left as somebody else made it is not true, however the rest went.
     for kind, what in found.standing.items():
         if concerns[kind].status == "True":
             concerns[kind] = bad(reasons.DRIFT_REPORTED, f"{what}; spec.driftPolicy is Warn")
+    # What a customer may do with their own Vault is no failure of it.
+    for kind in set(concerns) & set(reasons.CUSTOMER_LOCKED.conditions):
+        concerns[kind] = lock_verdict(found.connection, concerns[kind].reason.name) or concerns[kind]
     return Assessment(concerns, vault=_vault(found), drift=_drift(workload, found))
 
 
@@ -153,7 +181,19 @@ def _vault_problem(workload: Workload, found: Found, kind: C) -> Verdict | None:
         return _kept(workload, kind) or vault_verdict(found.vault_error)
     if found.vault is None:
         return _kept(workload, kind) or unknown(reasons.PROGRESSING)
-    return found.vault.failures.get(kind)
+    failure = found.vault.failures.get(kind)
+    if failure is not None and _outage(found) is not None:
+        # It went away in the middle of the look.
+        return _kept(workload, kind) or failure
+    return failure
+
+
+def _outage(found: Found) -> VaultHealth | None:
+    """The health of a Vault that as a whole is of no use now, or None."""
+    health = found.health
+    if health is None or health.usable or health.status is VaultStatus.UNKNOWN:
+        return None
+    return health
 
 
 def _not_configured(workload: Workload, found: Found) -> Verdict:
@@ -170,26 +210,59 @@ def _refused(found: Found) -> Verdict | None:
     return None if found.keys is None else bad(reasons.WAITING, "waits for KeyReady")
 
 
+def _trouble(found: Found) -> str:
+    """Why this Vault as a whole is of no use now, as its health or this pass's first read says; "" if it is."""
+    if (outage := _outage(found)) is not None:
+        return outage.reason
+    return found.vault_error.reason if found.vault_error is not None else ""
+
+
+def _locked(found: Found) -> Verdict | None:
+    """That the customer keeps the key from everybody now, or None; an outage of their Vault is not that."""
+    return lock_verdict(found.connection, _trouble(found))
+
+
+def _still_locked(workload: Workload, found: Found) -> Verdict | None:
+    """A Vault that was locked and is away now: as far as anybody knows it still is."""
+    before = condition(workload.status.conditions, C.KEY_READY)
+    if before is None or before.reason != reasons.CUSTOMER_LOCKED.name or not _trouble(found):
+        return None
+    return bad(reasons.CUSTOMER_LOCKED, before.message)
+
+
 def _identity(workload: Workload, found: Found) -> Verdict:
     return (
         found.kubernetes.failures.get(C.IDENTITY_READY)
         or _refused(found)
         or _vault_problem(workload, found, C.IDENTITY_READY)
+        or _withdrawn(found)
         or good(reasons.IDENTITY_ESTABLISHED)
     )
+
+
+def _withdrawn(found: Found) -> Verdict | None:
+    """Access is withdrawn until the last step of an emergency is over."""
+    if not is_under_way(found.emergency) or found.emergency is None:
+        return None
+    step = next_emergency_step(found.emergency)
+    return bad(reasons.ACCESS_WITHDRAWN, f"request {found.emergency.request_id}, at {step or 'its end'}")
 
 
 def _key(workload: Workload, found: Found) -> Verdict:
     if found.keys is not None:
         return found.keys
+    lock = _locked(found) or _still_locked(workload, found)
+    if lock is not None:
+        return lock
     problem = _vault_problem(workload, found, C.KEY_READY)
     if problem is not None:
         return problem
     assert found.vault is not None  # noqa: S101 - narrows the type; _vault_problem said so
-    verdict = found.vault.key or _kept(workload, C.KEY_READY) or unknown(reasons.PROGRESSING)
-    if verdict.status != "True":
+    verdict = found.vault.key or _kept(workload, C.KEY_READY)
+    if verdict is not None and verdict.status != "True":
         return verdict
-    return data_key_verdict(found.vault) or found.secrets.failures.get(C.KEY_READY) or verdict
+    failure = data_key_verdict(found.vault) or found.secrets.failures.get(C.KEY_READY)
+    return failure or verdict or unknown(reasons.PROGRESSING)
 
 
 def _certificate(workload: Workload, found: Found, facts: Facts | None) -> Verdict:
@@ -204,7 +277,7 @@ def _certificate(workload: Workload, found: Found, facts: Facts | None) -> Verdi
             terminal=True,
         )
     certificate = found.certificate
-    now = facts.now if facts else None
+    now = found.clock or (facts.now if facts else None)
     if certificate is not None and now is not None and is_expired(certificate, now):
         return bad(reasons.CERTIFICATE_EXPIRED, "the certificate has expired and could not be renewed yet")
     failure = found.certificate_failure or found.secrets.failures.get(C.CERTIFICATE_READY)
@@ -263,16 +336,34 @@ def _pods(workload: Workload, found: Found, pods: tuple[PodFacts, ...]) -> Verdi
     return good(reasons.PODS_BOUND, f"{len(pods)} pods") if pods else good(reasons.NO_PODS)
 
 
+def _rotation(workload: Workload, found: Found) -> Verdict:
+    if found.data_keys_refused is not None:
+        return found.data_keys_refused
+    if found.rotation is not None:
+        return found.rotation.verdict
+    if found.vault is not None and found.vault.key is not None and found.vault.key.status != "True":
+        reason = found.vault.key.reason
+        # What is wrong with the key itself, KeyReady explains.
+        return (
+            found.vault.key
+            if reason is reasons.AWAITING_KEY_MATERIAL
+            else bad(reasons.WAITING, "waits for KeyReady")
+        )
+    return _kept(workload, C.ROTATION_ON_TRACK) or unknown(reasons.PROGRESSING)
+
+
 def _vault(found: Found) -> Verdict:
     if found.connection is None:
         return bad(reasons.CONNECTION_NOT_CONFIGURED, f"configured: {', '.join(found.connections) or 'none'}")
-    health = found.health
-    if health is not None and not health.usable and health.status is not VaultStatus.UNKNOWN:
-        reason = REASONS.get(health.reason, reasons.VAULT_UNREACHABLE)
+    lock = _locked(found)
+    if lock is not None:
+        return lock
+    if (outage := _outage(found)) is not None:
+        reason = REASONS.get(outage.reason, reasons.VAULT_UNREACHABLE)
         return bad(reason, f"{reason.meaning} The last good state stays.")
     if isinstance(found.vault_error, errors.VaultUnavailable | errors.VaultDenied):
         return vault_verdict(found.vault_error)
-    if found.vault is None and (health is None or not health.usable):
+    if found.vault is None and (found.health is None or not found.health.usable):
         return unknown(reasons.PROGRESSING, "Vault was not asked yet")
     return good(reasons.VAULT_HEALTHY, f"connection {found.connection.name}")
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from secureai_operator import names
 from secureai_operator.api.certificate import CertificateFacts
 from secureai_operator.clients.x509 import certificate_facts
-from secureai_operator.core.drift import Child, controller_uid, digest
+from secureai_operator.core.desired.keys import key_version
+from secureai_operator.core.drift import Child, controller_uid, digest, seal
 from secureai_operator.runtime.informer import Informer
 from secureai_operator.runtime.informer_set import InformerSet
 
@@ -36,16 +39,19 @@ def child_of(kind: str) -> Callable[[dict[str, Any]], Child | None]:
 
 def as_child(raw: Mapping[str, Any]) -> Child:
     metadata = raw["metadata"]
+    found = digest(raw)
     return Child(
         kind=raw["kind"],
-        namespace=metadata["namespace"],
+        # Many objects have the same: each answer of the API server brings a copy of its own.
+        namespace=sys.intern(metadata["namespace"]),
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        owner_uid=controller_uid(raw),
-        digest=digest(raw),
+        owner_uid=sys.intern(controller_uid(raw)),
+        digest=found,
         certificate=_certificate(raw),
-        applied=str((metadata.get("annotations") or {}).get(names.APPLIED_ANNOTATION, ""))[:64],
+        entries=_entries(raw) if raw["kind"] == "Secret" else (),
+        is_as_applied=(metadata.get("annotations") or {}).get(names.APPLIED_ANNOTATION) == seal(found),
     )
 
 
@@ -74,6 +80,8 @@ class Children:
         """When to forget the uid of an object that the watch said is gone."""
         self._due: deque[tuple[float, str, Place]] = deque()
         """Echoes in the order in which they end."""
+        self._writing: dict[tuple[str, Place], bytes] = {}
+        """The digests of what is being written, by owner and place."""
 
     def follow(self, informers: list[Informer[Child]], secrets: InformerSet[Child]) -> None:
         self._informers = informers
@@ -116,6 +124,15 @@ class Children:
         """The workload is gone."""
         self._echoes.pop(owner_uid, None)
 
+    @contextlib.contextmanager
+    def writing(self, owner_uid: str, place: Place, wanted: bytes) -> Iterator[None]:
+        """While we write what has this digest: the watch often shows it before the API server answers, and that is no news."""
+        self._writing[owner_uid, place] = wanted
+        try:
+            yield
+        finally:
+            del self._writing[owner_uid, place]
+
     def saw(self, old: Child | None, new: Child | None) -> bool:
         """The watch told of a change; whether it is news and not the echo of our own write."""
         seen = new or old
@@ -130,7 +147,7 @@ class Children:
         owner = old.owner_uid if old is not None and old.owner_uid else seen.owner_uid
         echo = self._echoes.get(owner, {}).get(place)
         if echo is None:
-            return True
+            return new is None or new.digest != self._writing.get((owner, place))
         news, over = _is_news(echo, old, new)
         if over:
             self._drop(owner, place)
@@ -201,6 +218,25 @@ def _certificate(raw: Mapping[str, Any]) -> CertificateFacts | None:
     if set(data) - {"tls.crt", "tls.key", "ca.crt"}:
         return None
     return certificate_facts(*parts)
+
+
+def _entries(raw: Mapping[str, Any]) -> tuple[tuple[str, int | None], ...]:
+    wrapped = wrapped_entries(raw)
+    return tuple((name, key_version(wrapped.get(name, ""))) for name in raw.get("data") or {})
+
+
+def wrapped_entries(raw: Mapping[str, Any]) -> dict[str, str]:
+    """The entries of an Opaque Secret as text; one that is none counts as empty, and so as no ciphertext."""
+    if raw.get("type") != "Opaque":
+        return {}
+    return {name: _text(value) for name, value in (raw.get("data") or {}).items()}
+
+
+def _text(value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode("ascii")
+    except (TypeError, binascii.Error, ValueError):
+        return ""
 
 
 def is_secrets_binding(child: Child) -> bool:

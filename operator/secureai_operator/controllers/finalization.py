@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import logging
 import random
@@ -19,9 +17,11 @@ from secureai_operator.api.conditions import rfc3339
 from secureai_operator.api.reasons import Reason
 from secureai_operator.api.resources import CONFIG_MAPS, NAMESPACES, SECRETS, SECURE_AI_WORKLOADS
 from secureai_operator.api.workload import DeletionPolicy
+from secureai_operator.api.workload_status import SecureAIWorkloadStatus
 from secureai_operator.clients.kube import KubeApi, ScopedKube
 from secureai_operator.clients.vault_api import VaultApi
 from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
+from secureai_operator.controllers.revocation import revoke_certificate
 from secureai_operator.controllers.workloads import Key, StoredWorkload, Workloads
 from secureai_operator.core.facts import PlatformConfig, Workload
 
@@ -56,6 +56,7 @@ class Finalization:
         if not workload.has_finalizer:
             return None
         key = workload.key
+        await self._make_sure(workload, item, kube)
         try:
             await self._revoke(workload, kube, vaults.get(workload.spec.vault.connection))
         except errors.OperatorError as error:
@@ -65,6 +66,39 @@ class Finalization:
         await self._remove_finalizer(item, kube)
         self.forget(key)
         return None
+
+    async def make_up(
+        self,
+        key: Key,
+        status: SecureAIWorkloadStatus,
+        kube: ScopedKube,
+        vaults: Mapping[str, VaultApi],
+    ) -> None:
+        """Revoke the access of a CR that is gone without us: somebody took our finalizer off it.
+
+        Not if another CR has the name by now: its own pass writes what it needs over what is left.
+        """
+        place = status.vault
+        vault = None if place is None else vaults.get(place.connection)
+        if vault is None or await kube.get(SECURE_AI_WORKLOADS, key[1]) is not None:
+            return
+        await _withdraw(vault, names.vault_name(self.config.cluster, *key))
+        extra = {"namespace": key[0], "workload": key[1]}
+        log.warning("the workload went without its finalizer; its access is revoked", extra=extra)
+
+    async def _make_sure(self, workload: Workload, item: StoredWorkload, kube: ScopedKube) -> None:
+        """Read the CR itself: by a late watch its successor's access would be revoked, or a key destroyed that is to stay.
+
+        Raises errors.Retry if it is another one, or gone.
+        """
+        live = await kube.get(SECURE_AI_WORKLOADS, workload.name)
+        if live is None or live["metadata"]["uid"] != workload.uid:
+            self.workloads.remove(workload.key, workload.uid)
+        if live is None:
+            raise errors.KubeNotFound("Retrying", "the workload is gone already")
+        self.workloads.put(live)
+        if (live["metadata"]["uid"], live["metadata"]["generation"]) != (workload.uid, item.generation):
+            raise errors.KubeConflict("Retrying", "the workload is not the one that was to go")
 
     def forget(self, key: Key) -> None:
         """The CR is gone, whoever let it go: another one of the same name waits its own time."""
@@ -82,14 +116,11 @@ class Finalization:
                 reasons.CONNECTION_NOT_CONFIGURED.name,
                 f"connection {workload.spec.vault.connection} is not configured any more",
             )
-        # Logins first: what is already logged in loses its policy next.
-        await vault.delete_auth_role(name)
-        await vault.delete_policy(name)
-        await vault.delete_pki_role(name)
+        await _withdraw(vault, name)
         has_secrets = workload.status.certificate is not None or bool(workload.status.data_keys)
         reaches_secrets = has_secrets and await self._reaches_secrets(workload, kube)
         if reaches_secrets:
-            await self._revoke_certificate(workload, kube, vault)
+            await revoke_certificate(workload, kube, vault)
         self.tell(workload, reasons.ACCESS_REVOKED, f"role, policy and certificate of {name} are revoked")
         await self._settle_key(workload, kube if reaches_secrets else None, vault, name)
 
@@ -106,22 +137,6 @@ class Finalization:
             return False
         await self.secrets.open(kube)
         return True
-
-    async def _revoke_certificate(self, workload: Workload, kube: ScopedKube, vault: VaultApi) -> None:
-        secret = await kube.get(SECRETS, names.tls_secret(workload.name))
-        if secret is None:
-            return
-        try:
-            pem = base64.b64decode((secret.get("data") or {})["tls.crt"], validate=True).decode("ascii")
-        except (KeyError, TypeError, binascii.Error, ValueError):
-            return
-        try:
-            await vault.revoke_certificate(pem)
-        except errors.VaultRefused:
-            # Not a certificate of this mount: somebody changed the Secret; there is nothing of ours to revoke.
-            log.warning(
-                "certificate not revoked", extra={"namespace": workload.namespace, "workload": workload.name}
-            )
 
     async def _settle_key(
         self, workload: Workload, kube: ScopedKube | None, vault: VaultApi, name: str
@@ -196,6 +211,13 @@ class Finalization:
         attempt = self._attempts[key] = self._attempts.get(key, 0) + 1
         log.info("revocation waits", extra={"namespace": key[0], "workload": key[1], "reason": error.reason})
         return min(RETRY_CAP, RETRY_SECONDS * 1.5 ** min(attempt, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+async def _withdraw(vault: VaultApi, name: str) -> None:
+    """Logins first: what is already logged in loses its policy next."""
+    await vault.delete_auth_role(name)
+    await vault.delete_policy(name)
+    await vault.delete_pki_role(name)
 
 
 async def _retain_keys_secret(workload: Workload, kube: ScopedKube) -> None:

@@ -10,13 +10,15 @@ from datetime import datetime
 from secureai_operator import names
 from secureai_operator.api import reasons
 from secureai_operator.api.reasons import Reason, Severity
+from secureai_operator.api.rotation import KeyRotationPolicyStatus
 from secureai_operator.api.workload_status import DriftStatus, SecureAIWorkloadStatus
 from secureai_operator.controllers.workloads import Key
 from secureai_operator.core.facts import Workload
 from secureai_operator.telemetry.event_aggregation import Regarding
 from secureai_operator.telemetry.events import EventRecorder
 from secureai_operator.telemetry.metrics import Metrics
-from secureai_operator.telemetry.workload_metrics import WorkloadFacts
+from secureai_operator.telemetry.policy_metrics import PolicyFacts
+from secureai_operator.telemetry.workload_facts import workload_facts
 
 log = logging.getLogger(__name__)
 
@@ -61,18 +63,24 @@ def recording_hooks(
         event(workload, reason, message)
 
     def status(workload: Workload, new: SecureAIWorkloadStatus) -> None:
-        not_after = new.certificate.not_after if new.certificate else None
-        metrics.workload(
-            workload.namespace,
-            workload.name,
-            WorkloadFacts(
-                conditions=tuple((condition.type, condition.status) for condition in new.conditions),
-                key_version=new.key.latest_version if new.key else 0,
-                certificate_not_after=datetime.fromisoformat(not_after).timestamp() if not_after else None,
-            ),
-        )
+        metrics.workload(workload.namespace, workload.name, workload_facts(new))
 
     def gone(key: Key) -> None:
         metrics.workload_gone(*key)
 
     return Hooks(drift=drift, security=security, event=event, status=status, gone=gone)
+
+
+def policy_facts(status: KeyRotationPolicyStatus) -> PolicyFacts:
+    """What the gauges say of a policy."""
+    next_time = status.next_time
+    return PolicyFacts(
+        selected=status.selected,
+        current=status.current,
+        pending=status.pending,
+        in_progress=status.in_progress,
+        failed=status.failed,
+        skipped=status.skipped,
+        masked=status.masked,
+        next_rotation=None if next_time is None else datetime.fromisoformat(next_time).timestamp(),
+    )

@@ -7,11 +7,20 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
+from typing import Any
 
 from secureai_operator import errors, names
 from secureai_operator.api import reasons
 from secureai_operator.api.conditions import ConditionType, rfc3339
-from secureai_operator.api.resources import NETWORK_POLICIES, ROLE_BINDINGS, ROLES, SECRETS, SERVICE_ACCOUNTS
+from secureai_operator.api.resources import (
+    NETWORK_POLICIES,
+    ROLE_BINDINGS,
+    ROLES,
+    SECRETS,
+    SECURE_AI_WORKLOADS,
+    SERVICE_ACCOUNTS,
+)
 from secureai_operator.api.workload import DriftPolicy
 from secureai_operator.api.workload_status import DriftStatus
 from secureai_operator.clients.kube import ScopedKube
@@ -25,7 +34,7 @@ from secureai_operator.core.drift import (
     is_adoptable,
 )
 from secureai_operator.core.facts import Workload
-from secureai_operator.core.plan import Create, Delete, Replace, Step
+from secureai_operator.core.plan import Apply, Create, Delete, Replace, Step
 from secureai_operator.core.verdict import Verdict, bad
 
 log = logging.getLogger(__name__)
@@ -85,10 +94,15 @@ async def execute(side: Side, steps: Iterable[Step]) -> Outcome:
     Bindings come last: the API server's escalation check reads the role that they name.
     """
     outcome = Outcome()
+    steps = tuple(steps)
     first: list[Step] = []
     bindings: list[Step] = []
     for step in steps:
         (bindings if _is_binding(step) else first).append(step)
+    if any(_brings_back(side, step) for step in steps) and not await _is_there(side):
+        for step in steps:
+            outcome.failed(*_unwritten(step))
+        return outcome
     for wave in (first, bindings):
         if len(wave) == 1:
             await _carry_out(side, wave[0], outcome)
@@ -99,27 +113,60 @@ async def execute(side: Side, steps: Iterable[Step]) -> Outcome:
     return outcome
 
 
+def _brings_back(side: Side, step: Step) -> bool:
+    """Whether somebody took the object away: if the workload itself went, that was the garbage collector."""
+    heals = side.workload.spec.drift_policy is not DriftPolicy.WARN
+    return heals and isinstance(step, Create) and _drift_of(side, step, _place(step)) is not None
+
+
+async def _is_there(side: Side) -> bool:
+    """Whether the workload is really there, whatever the watch says."""
+    try:
+        live = await side.kube.get(SECURE_AI_WORKLOADS, side.workload.name)
+    except errors.OperatorError:
+        return False
+    return live is not None and live["metadata"]["uid"] == side.workload.uid
+
+
+def _place(step: Step) -> Place:
+    if isinstance(step, Delete):
+        return step.live.kind, step.live.name
+    return step.desired.resource.kind, step.desired.name
+
+
+def _concern(step: Step) -> ConditionType:
+    return _CONCERNS[step.live.kind] if isinstance(step, Delete) else step.desired.concern
+
+
+def _unwritten(step: Step) -> tuple[ConditionType, Verdict]:
+    return _concern(step), bad(
+        reasons.KUBERNETES_UNAVAILABLE, f"{' '.join(_place(step))} could not be written yet"
+    )
+
+
 def _is_binding(step: Step) -> bool:
     return not isinstance(step, Delete) and step.desired.resource is ROLE_BINDINGS
 
 
 async def _carry_out(side: Side, step: Step, outcome: Outcome) -> None:
-    if isinstance(step, Delete):
-        concern, place = _CONCERNS[step.live.kind], (step.live.kind, step.live.name)
-    else:
-        concern, place = step.desired.concern, (step.desired.resource.kind, step.desired.name)
+    place = _place(step)
+    concern = _concern(step)
     drift = _drift_of(side, step, place)
     if drift is not None and not _may_heal(side, drift, place, concern, outcome):
         return
+    wanted = b"" if isinstance(step, Delete) else step.desired.digest
     try:
-        taken_back = await _write(side, step)
+        with side.children.writing(side.workload.uid, place, wanted):
+            done = await _write(side, step)
     except errors.OperatorError as error:
         outcome.failed(concern, kube_verdict(error, place))
         outcome.retry_after = max(outcome.retry_after, getattr(error, "after", None) or 0.0)
         return
+    if done is _Done.NOTHING:
+        return
     outcome.wrote += 1
     if drift is not None:
-        if taken_back:
+        if done is _Done.TAKEN_BACK:
             # It was never gone, only out of sight: its label or its owner was.
             drift = drift.model_copy(update={"field": "metadata"})
         side.memory.healed(place)
@@ -140,7 +187,7 @@ def _drift_of(side: Side, step: Step, place: Place) -> DriftStatus | None:
         )
         if not was_complete or (not isinstance(step, Create) and step.live.is_as_applied):
             return None
-    elif wanted_before != digest(step.desired.manifest):
+    elif wanted_before != step.desired.digest:
         return None
     parts = () if isinstance(step, Create) else step.parts
     return DriftStatus(
@@ -159,7 +206,7 @@ def _may_heal(side: Side, drift: DriftStatus, place: Place, concern: ConditionTy
         outcome.reported.add((*place, drift.field))
         outcome.standing[concern] = f"{place[0]} {place[1]}: {drift.field or 'deleted'}"
         if (*place, drift.field) not in side.memory.reported:
-            side.memory.reported.add((*place, drift.field))
+            side.memory.reported |= {(*place, drift.field)}
             side.on_drift(side.workload, reported)
         return False
     pause = side.memory.contended(place)
@@ -169,8 +216,18 @@ def _may_heal(side: Side, drift: DriftStatus, place: Place, concern: ConditionTy
     return not pause
 
 
-async def _write(side: Side, step: Step) -> bool:
-    """Carry out one step; whether an object that seemed gone was there and is taken back."""
+class _Done(Enum):
+    """What became of a step."""
+
+    WRITTEN = auto()
+    TAKEN_BACK = auto()
+    """What seemed gone was there, without its label or its owner."""
+    NOTHING = auto()
+    """What seemed gone was there as desired: only the watch does not tell of it."""
+
+
+async def _write(side: Side, step: Step) -> _Done:
+    """Carry out one step."""
     if isinstance(step, Create):
         return await _create(side, step.desired)
     if isinstance(step, Delete):
@@ -179,14 +236,14 @@ async def _write(side: Side, step: Step) -> bool:
         await _delete(side, step.live)
         await _create(side, step.desired)
     elif step.desired.resource is SECRETS and "data" in step.parts:
-        await _set_secret(side, step.desired)
+        await _set_secret(side, step)
     else:
         _applied(
             side,
             step.desired,
             await side.kube.apply(step.desired.resource, step.desired.name, step.desired.manifest),
         )
-    return False
+    return _Done.WRITTEN
 
 
 async def _delete(side: Side, live: Child) -> None:
@@ -195,23 +252,18 @@ async def _delete(side: Side, live: Child) -> None:
     side.memory.applied.pop((live.kind, live.name), None)
 
 
-async def _create(side: Side, item: DesiredObject) -> bool:
-    """Create and never apply: an apply would silently take over an object that somebody else made.
-
-    Whether the object was there already, as our own, and is taken back.
-    """
-    taken_back = False
+async def _create(side: Side, item: DesiredObject) -> _Done:
+    """Create and never apply: an apply would silently take over an object that somebody else made."""
     try:
-        answer = await side.kube.create(item.resource, item.manifest)
+        answer, done = await side.kube.create(item.resource, item.manifest), _Done.WRITTEN
     except errors.KubeConflict:
-        answer = await _take_back(side, item)
-        taken_back = True
+        answer, done = await _take_back(side, item)
     _applied(side, item, answer)
-    return taken_back
+    return done
 
 
-async def _take_back(side: Side, item: DesiredObject) -> dict[str, object]:
-    """The name is taken: by our own object that lost its label or owner, or by a stranger's."""
+async def _take_back(side: Side, item: DesiredObject) -> tuple[dict[str, Any], _Done]:
+    """The name is taken: by our own object, with or without its label and owner, or by a stranger's."""
     live = await side.kube.get(item.resource, item.name)
     if live is None:
         raise errors.Retry(
@@ -224,41 +276,56 @@ async def _take_back(side: Side, item: DesiredObject) -> dict[str, object]:
             f"{item.resource.kind} {item.name} exists and is not this workload's; delete or rename it",
         )
     side.children.exists(str(live["metadata"]["uid"]))
+    if digest(live) == item.digest:
+        return live, _Done.NOTHING
     if item.resource is SECRETS:
-        return await _overwrite_secret(side, item, live)
+        return await _take_over_secret(side, item, live), _Done.TAKEN_BACK
     metadata = {**item.manifest["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
     # The patch replaces the list of owners, in which an apply would leave a dead controller beside the living one.
     await side.kube.merge_patch(item.resource, item.name, {"metadata": metadata})
-    return await side.kube.apply(item.resource, item.name, item.manifest)
+    return await side.kube.apply(item.resource, item.name, item.manifest), _Done.TAKEN_BACK
 
 
-async def _set_secret(side: Side, item: DesiredObject) -> None:
-    live = await side.kube.get(item.resource, item.name)
-    if live is None:
-        await _create(side, item)
-        return
-    _applied(side, item, await _overwrite_secret(side, item, live))
+async def _set_secret(side: Side, step: Apply) -> None:
+    """By what the watch shows; where that is not the latest the API server refuses, and it is read."""
+    item, live = step.desired, step.live
+    try:
+        answer = await _overwrite_secret(
+            side, item, live.resource_version, [name for name, _ in live.entries]
+        )
+    except (errors.KubeConflict, errors.KubeNotFound):
+        found = await side.kube.get(item.resource, item.name)
+        if found is None:
+            await _create(side, item)
+            return
+        answer = await _take_over_secret(side, item, found)
+    _applied(side, item, answer)
 
 
-async def _overwrite_secret(side: Side, item: DesiredObject, live: dict[str, object]) -> dict[str, object]:
+async def _take_over_secret(side: Side, item: DesiredObject, live: dict[str, Any]) -> dict[str, object]:
+    return await _overwrite_secret(side, item, live["metadata"]["resourceVersion"], live.get("data") or {})
+
+
+async def _overwrite_secret(
+    side: Side, item: DesiredObject, resource_version: str, entries: Iterable[str]
+) -> dict[str, object]:
     """One write that also takes out entries which others added: server-side apply would leave them."""
-    foreign = dict.fromkeys(foreign_entries(item.manifest, live))
     metadata = item.manifest["metadata"]
     patch = {
         "metadata": {
-            "resourceVersion": live["metadata"]["resourceVersion"],  # type: ignore[index]
+            "resourceVersion": resource_version,
             "labels": {**metadata["labels"], names.RETAINED_LABEL: None},
             "annotations": metadata["annotations"],
             "ownerReferences": metadata["ownerReferences"],
         },
-        "data": {**item.manifest["data"], **foreign},
+        "data": {**item.manifest["data"], **dict.fromkeys(foreign_entries(item.manifest, entries))},
     }
     return await side.kube.merge_patch(item.resource, item.name, patch)
 
 
 def _applied(side: Side, item: DesiredObject, answer: dict[str, object]) -> None:
     side.children.wrote(answer)
-    side.memory.applied[item.resource.kind, item.name] = digest(item.manifest)
+    side.memory.applied[item.resource.kind, item.name] = item.digest
 
 
 def kube_verdict(error: errors.OperatorError, place: Place) -> Verdict:

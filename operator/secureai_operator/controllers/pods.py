@@ -14,7 +14,8 @@ from secureai_operator.api.reasons import Reason
 from secureai_operator.api.resources import PODS
 from secureai_operator.api.workload import Enforcement
 from secureai_operator.clients.kube import ScopedKube
-from secureai_operator.controllers.workloads import Key, Workloads, as_status
+from secureai_operator.controllers.status_json import decoded
+from secureai_operator.controllers.workloads import Key, Workloads
 from secureai_operator.controllers.world import LivePod, live_pod
 from secureai_operator.core.desired.binding import belongs, bind_pod, unbound_reason
 from secureai_operator.core.facts import PodFacts, Workload
@@ -99,7 +100,7 @@ def bind_operations(pod: Mapping[str, Any], namespace: str, workloads: Workloads
     Raises PermissionError with a message for the user if the pod's workload cannot bind it yet.
     """
     for item in workloads.in_namespace(namespace):
-        binding = as_status(item).binding
+        binding = decoded(item.status).binding
         if binding is None:
             continue
         if belongs(pod, binding) and binding.enforce and not binding.ready:
@@ -131,6 +132,9 @@ def _facts(workload: Workload, pod: LivePod) -> PodFacts:
         problem=problem,
         quarantined=pod.quarantined,
         controlled=pod.controlled,
+        owner=pod.owner,
+        created=pod.created,
+        runs_to_end=pod.runs_to_end,
     )
 
 

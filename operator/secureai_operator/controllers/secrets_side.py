@@ -16,17 +16,23 @@ from secureai_operator.clients.x509 import ca_digest
 from secureai_operator.controllers import kubernetes_side
 from secureai_operator.controllers.assessment import Found
 from secureai_operator.controllers.kubernetes_side import Outcome, Side
+from secureai_operator.controllers.revocation import revoke_certificate
 from secureai_operator.controllers.vault_side import (
     NewCertificate,
     VaultSide,
     sign_certificate,
     vault_verdict,
 )
-from secureai_operator.core.desired.certificate import renewal_reason, renewal_time
+from secureai_operator.core.desired.certificate import REPLACED, renewal_reason, renewal_time
 from secureai_operator.core.desired.keys import desired_keys_secret
 from secureai_operator.core.desired.objects import DesiredObject, desired_object
 from secureai_operator.core.desired.vault import foreign_dns_names
-from secureai_operator.core.drift import Child, differing_parts, digest, needs_replacement
+from secureai_operator.core.drift import (
+    Child,
+    controller_uid,
+    differing_parts,
+    needs_replacement,
+)
 from secureai_operator.core.facts import Workload
 from secureai_operator.core.plan import Apply, Create, Replace, Step, plan
 
@@ -76,6 +82,7 @@ async def converge_secrets(
     after = side.children.owned(workload.namespace, workload.uid).get(tls_place)
     found.certificate = after.certificate if after is not None else None
     if found.certificate is not None:
+        found.clock = vault.vault.now()
         found.renew_at = renewal_time(found.certificate, spread)
 
 
@@ -89,6 +96,8 @@ async def _certificate_steps(  # noqa: PLR0917 - the pass's own context
     side: Side, vault: VaultSide, found: Found, chains: CaChains, live: Child | None, spread: float
 ) -> list[Step]:
     workload = side.workload
+    if live is None and workload.status.certificate is not None:
+        live = await _unseen(side)
     # Without its PKI role, which spec.keys keeps from being made, there is nobody to sign.
     if (
         found.keys is not None
@@ -98,9 +107,14 @@ async def _certificate_steps(  # noqa: PLR0917 - the pass's own context
         return []
     try:
         known_ca = await chains.digest(workload.spec.vault.connection, vault.vault)
-        reason = renewal_reason(workload, _usable(side, live), known_ca, side.now, spread)
+        reason = renewal_reason(
+            workload, _usable(side, live), known_ca, vault.vault.now(), spread, replaced=found.renew_serial
+        )
         if not reason:
             return []
+        if reason == REPLACED:
+            # Nobody waits for those who still trust it.
+            await revoke_certificate(workload, side.kube, vault.vault)
         is_drift = workload.status.certificate is not None and reason in _FOREIGN
         if is_drift and workload.spec.drift_policy is DriftPolicy.WARN:
             # It is only to be reported: a certificate that nobody gets need not be signed.
@@ -113,11 +127,24 @@ async def _certificate_steps(  # noqa: PLR0917 - the pass's own context
         found.certificate_failure = vault_verdict(error)
         return []
     # A new certificate is never what was applied before; only a foreign change is drift and not a renewal.
-    side.memory.applied[item.resource.kind, item.name] = digest(item.manifest) if is_drift else b""
+    side.memory.applied[item.resource.kind, item.name] = item.digest if is_drift else b""
     if live is None:
         return [Create(item)]
-    parts = differing_parts("Secret", digest(item.manifest), live.digest)
+    parts = differing_parts("Secret", item.digest, live.digest)
     return [Replace(item, live, parts) if needs_replacement(parts) else Apply(item, live, parts)]
+
+
+async def _unseen(side: Side) -> Child | None:
+    """The Secret itself, if it is there and ours although the watch does not tell of it: one may be late."""
+    try:
+        found = await side.kube.get(SECRETS, names.tls_secret(side.workload.name))
+    except errors.OperatorError:
+        # Whoever writes it next finds out.
+        return None
+    if found is None or controller_uid(found) != side.workload.uid:
+        return None
+    side.children.exists(str(found["metadata"]["uid"]))
+    return side.children.wrote(found)
 
 
 def _usable(side: Side, live: Child | None) -> CertificateFacts | None:
@@ -132,7 +159,7 @@ def _usable(side: Side, live: Child | None) -> CertificateFacts | None:
 
 def _is_tampered(workload: Workload, live: Child) -> bool:
     """Whether anything but the data differs; what the data must be only the certificate itself can tell."""
-    parts = differing_parts("Secret", digest(_tls_manifest(workload, {}).manifest), live.digest)
+    parts = differing_parts("Secret", _tls_manifest(workload, {}).digest, live.digest)
     return bool(set(parts) - {"data"})
 
 

@@ -13,6 +13,7 @@ from secureai_operator.api.workload_status import Condition, SecureAIWorkloadSta
 from secureai_operator.clients.kube import ScopedKube
 from secureai_operator.controllers.hooks import Hooks
 from secureai_operator.controllers.memory import Memories
+from secureai_operator.controllers.status_json import status_body
 from secureai_operator.controllers.workloads import Workloads
 from secureai_operator.core.facts import Workload
 
@@ -36,7 +37,7 @@ class StatusWriter:
         """
         self.hooks.status(workload, status)
         memory = self.memories.of(workload.key, workload.uid)
-        memory.status = status
+        last, memory.status = memory.status, status
         seen = memory.seen_status
         if status == seen:
             return 0.0
@@ -45,19 +46,24 @@ class StatusWriter:
             return wait
         if seen is None or status.last_drift != seen.last_drift:
             memory.drift_told_at = time.monotonic()
-        await self._patch(workload, status, kube)
+        try:
+            await self._patch(workload, status, kube)
+        except BaseException:
+            # What is not on the API server was not said: an intent that nobody could read there is none.
+            memory.status = last
+            raise
         return 0.0
 
     async def _patch(self, workload: Workload, status: SecureAIWorkloadStatus, kube: ScopedKube) -> None:
         test = {"op": "test", "path": "/metadata/uid", "value": workload.uid}
-        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        body = status_body(status)
         operations: list[dict[str, Any]] = [test, {"op": "add", "path": "/status", "value": body}]
         try:
             with self.workloads.writing_status(workload.key):
                 answer = await kube.json_patch(
                     SECURE_AI_WORKLOADS, workload.name, operations, subresource="status"
                 )
-                self.workloads.put(answer)
+                self.workloads.put(answer, own=True)
         except errors.KubeNotFound:
             # A ghost: it was deleted while the watch was broken.
             self.workloads.remove(workload.key, workload.uid)

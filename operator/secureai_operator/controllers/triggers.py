@@ -11,7 +11,10 @@ from typing import Any
 from secureai_operator.api.vault_types import VaultHealth
 from secureai_operator.controllers.children import Children, is_secrets_binding
 from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
+from secureai_operator.controllers.places import Places
 from secureai_operator.controllers.pods import owner_of
+from secureai_operator.controllers.policies import NamespaceLabels, Policies, StoredPolicy
+from secureai_operator.controllers.rulings import Rulings
 from secureai_operator.controllers.workloads import Key, Workloads
 from secureai_operator.controllers.world import LivePod, World
 from secureai_operator.core.drift import Child
@@ -33,6 +36,10 @@ class Triggers:
     children: Children
     queue: WorkQueue[Key]
     metrics: Metrics
+    policies: Policies
+    places: Places
+    rulings: Rulings
+    policy_queue: WorkQueue[Key]
     secrets: NamespaceSecrets | None = None
     world: World | None = None
     _changed_at: dict[Key, float] = field(default_factory=dict)
@@ -46,12 +53,49 @@ class Triggers:
         metadata = raw["metadata"]
         key = metadata["namespace"], metadata["name"]
         if kind == "DELETED":
-            if self.workloads.remove(key, metadata["uid"]):
+            if self.workloads.remove(key, metadata["uid"], metadata["resourceVersion"]):
                 self.children.forget(metadata["uid"])
                 self._changed_at.pop(key, None)
                 self.queue.add(key)
         elif self.workloads.put(raw):
-            self.queue.add(key)
+            self.queue.add(key, self._lane(kind, key))
+
+    def _lane(self, kind: str | None, key: Key) -> Lane:
+        """An emergency waits for nobody; of a list nobody waits for a single one."""
+        item = self.workloads.get(key)
+        if item is not None and item.requests.emergency:
+            return Lane.URGENT
+        return Lane.BACKGROUND if kind is None else Lane.ROUTINE
+
+    def on_policy(self, old: StoredPolicy | None, new: StoredPolicy | None, live: bool) -> None:  # noqa: ARG002
+        seen = new or old
+        if seen is None:
+            return
+        changed = self.policies.remove(seen.key, seen.uid) if new is None else self.policies.put(new)
+        if changed:
+            self.policy_changed(seen)
+
+    def policy_changed(self, policy: StoredPolicy) -> None:
+        """Look at the policy, and at all workloads that it may select or may have selected."""
+        self.policy_queue.add(policy.key)
+        self.places.forget_policy(policy.key)
+        everywhere = policy.policy.spec.namespace_selector is not None
+        items = self.workloads.values() if everywhere else self.workloads.in_namespace(policy.key[0])
+        keys = {item.key for item in items} | self.rulings.ruled_by(policy.key)
+        for key in keys:
+            self.queue.add(key, Lane.BACKGROUND)
+
+    def on_namespace(self, old: NamespaceLabels | None, new: NamespaceLabels | None, live: bool) -> None:
+        """Only its labels are looked at, and only by policies that select by them."""
+        before = None if old is None else old.labels
+        after = None if new is None else new.labels
+        if before == after:
+            return
+        self.policies.forget_selection()
+        if live and self.policies.span_namespaces:
+            name = (new or old or NamespaceLabels("", {})).name
+            for item in self.workloads.in_namespace(name):
+                self.queue.add(item.key, Lane.BACKGROUND)
 
     def on_child(self, old: Child | None, new: Child | None, live: bool) -> None:
         seen = new or old
@@ -70,7 +114,11 @@ class Triggers:
                 self.queue.add(key, Lane.URGENT if live else Lane.ROUTINE)
 
     def _on_secrets_binding(self, binding: Child, *, gone: bool) -> None:
-        if gone and self.secrets is not None and binding.namespace in self.workloads.namespaces():
+        if binding.namespace not in self.workloads.namespaces():
+            if not gone:
+                # Perhaps the process died that was to remove it with the last workload. No workload has this name.
+                self.queue.add((binding.namespace, ""), Lane.BACKGROUND)
+        elif gone and self.secrets is not None:
             self.secrets.lost(binding.namespace)
             for item in self.workloads.in_namespace(binding.namespace):
                 self.queue.add(item.key, Lane.URGENT)
@@ -102,4 +150,4 @@ class Triggers:
         self.metrics.vault_up(connection, up=health.usable)
         for item in self.workloads.values():
             if item.connection == connection:
-                self.queue.add(item.key)
+                self.queue.add(item.key, Lane.BACKGROUND)

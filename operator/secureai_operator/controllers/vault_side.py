@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from secureai_operator import errors, names
 from secureai_operator.api import reasons
@@ -18,17 +18,21 @@ from secureai_operator.api.conditions import condition, rfc3339
 from secureai_operator.api.reasons import REASONS, Reason
 from secureai_operator.api.resources import SECRETS
 from secureai_operator.api.vault_types import KeyState, SignedCertificate
-from secureai_operator.api.workload import DriftPolicy
+from secureai_operator.api.workload import DataKey, DriftPolicy
 from secureai_operator.api.workload_status import DataKeyStatus, DriftStatus, KeyStatus
 from secureai_operator.clients.kube import ScopedKube
 from secureai_operator.clients.vault_api import VaultApi
 from secureai_operator.clients.x509 import new_certificate_request
 from secureai_operator.controllers.memory import Memory
 from secureai_operator.core.desired.keys import (
+    encoded_context,
+    key_awaited_verdict,
+    key_status,
     key_verdict,
     key_version,
     may_create_key,
     missing_data_keys,
+    never_had_key,
 )
 from secureai_operator.core.desired.vault import (
     DesiredVault,
@@ -76,6 +80,17 @@ class VaultOutcome:
     """Kind, name and field of the drift that stands."""
     wrote: int = 0
 
+    def turned(self, workload: Workload, key: KeyState) -> None:
+        """The key was rotated, or its minimum raised, after it was looked at."""
+        if self.key_status is not None and self.key is not None:
+            self.key_status = key_status(workload, key)
+            self.key = key_verdict(workload, key)
+
+    @property
+    def awaits_key(self) -> bool:
+        """Whether the key is the customer's to bring, and not there yet."""
+        return self.key is not None and self.key.reason is reasons.AWAITING_KEY_MATERIAL
+
 
 async def converge(side: VaultSide, *, look: bool) -> VaultOutcome:
     """Make Vault as desired. `look`: read first what is there; without it the last look counts.
@@ -93,13 +108,10 @@ async def converge(side: VaultSide, *, look: bool) -> VaultOutcome:
     )
     if key is not None and written.key is not None:
         key = replace(key, deletion_allowed=written.key.deletion_allowed)
-    side.memory.vault = replace(written, key=key)
+    # The customer's import tells nobody: until it is there, every pass looks.
+    side.memory.vault = None if outcome.awaits_key else replace(written, key=key)
     side.memory.vault_drift = outcome.drift if outcome.reported else None
-    side.memory.reported = {
-        entry
-        for entry in side.memory.reported
-        if not entry[0].startswith("Vault") or entry in outcome.reported
-    }
+    side.memory.keep_reported(lambda entry: not entry[0].startswith("Vault") or entry in outcome.reported)
     return outcome
 
 
@@ -118,17 +130,24 @@ async def _observe(side: VaultSide) -> VaultObserved:
 
 
 async def _settled_key(side: VaultSide, key: KeyState | None, outcome: VaultOutcome) -> KeyState | None:
-    """The key with its verdict, after making it if it never was."""
-    if key is None and may_create_key(side.workload) and not await side.has_record():
+    """The key with its verdict, after making it if it never was and is ours to make."""
+    desired = side.desired
+    is_new = key is None and never_had_key(side.workload) and not await side.has_record()
+    if is_new and may_create_key(side.workload):
         try:
-            key = await side.vault.create_key(side.desired.name, key_type=side.desired.key_type)
+            key = await side.vault.create_key(
+                desired.name, key_type=desired.key_type, derived=desired.derived
+            )
         except errors.OperatorError as error:
             outcome.failures[C.KEY_READY] = vault_verdict(error)
             return None
         outcome.wrote += 1
-    outcome.key = key_verdict(side.workload, key)
+    if is_new and key is None:
+        outcome.key = key_awaited_verdict(side.workload, desired.name)
+    else:
+        outcome.key = key_verdict(side.workload, key)
     if key is not None and outcome.key.reason is not reasons.KEY_REPLACED:
-        outcome.key_status = _key_status(side.workload, key)
+        outcome.key_status = key_status(side.workload, key)
     if outcome.key.status != "True":
         side.on_security(side.workload, outcome.key.reason, outcome.key.message)
     return key
@@ -211,7 +230,8 @@ def _is_foreign(side: VaultSide, difference: VaultDifference) -> bool:
         # No spec asks for what is wrong with it.
         return whole_for != -1 or workload.status.vault is not None
     if whole_for != -1:
-        return whole_for == workload.generation
+        # Access that is withdrawn in an emergency is no spec's, and nobody else's, doing.
+        return whole_for == workload.generation and side.memory.vault_seal == side.desired.seal
     # The first look of this process: status tells how the last one left it, and what that one wanted.
     if workload.status.vault is not None and workload.status.vault.applied not in ("", side.desired.seal):
         return False
@@ -237,7 +257,7 @@ def _report(side: VaultSide, drift: DriftStatus, outcome: VaultOutcome) -> None:
     place = (drift.kind, drift.name, drift.field)
     outcome.reported.add(place)
     if place not in side.memory.reported:
-        side.memory.reported.add(place)
+        side.memory.reported |= {place}
         side.on_drift(side.workload, reported)
 
 
@@ -250,20 +270,6 @@ def standing(memory: Memory) -> dict[C, str]:
     }
 
 
-def _key_status(workload: Workload, key: KeyState) -> KeyStatus:
-    before = workload.status.key
-    created = before.created_at if before and before.created_at else None
-    if created is None and key.versions:
-        created = rfc3339(datetime.fromtimestamp(key.versions[min(key.versions)], UTC))
-    return KeyStatus(
-        type=key.type,
-        custody=workload.spec.keys.custody.value,
-        latest_version=key.latest_version,
-        min_decryption_version=key.min_decryption_version,
-        created_at=created,
-    )
-
-
 async def wrap_missing_data_keys(side: VaultSide, outcome: VaultOutcome) -> None:
     """Every declared data key that status does not record: taken from the Secret if there is one, or made."""
     missing = missing_data_keys(side.workload)
@@ -271,15 +277,7 @@ async def wrap_missing_data_keys(side: VaultSide, outcome: VaultOutcome) -> None
         return
     try:
         found = await _recorded_in_secret(side) if await side.has_record() else {}
-        made = [
-            DataKeyStatus(name=name, key_version=key_version(wrapped) or 0, wrapped=wrapped)
-            for name, bits in missing
-            for wrapped in [
-                await _adopted(side, found[name])
-                if name in found
-                else await side.vault.new_data_key(side.desired.name, bits)
-            ]
-        ]
+        made = [await _data_key(side, data_key, found.get(data_key.name)) for data_key in missing]
     except errors.VaultRefused:
         outcome.failures[C.KEY_READY] = bad(
             reasons.DATA_KEY_LOST,
@@ -293,12 +291,28 @@ async def wrap_missing_data_keys(side: VaultSide, outcome: VaultOutcome) -> None
     outcome.data_keys = tuple(sorted((*outcome.data_keys, *made), key=lambda data_key: data_key.name))
 
 
-async def _adopted(side: VaultSide, wrapped: str) -> str:
+async def _data_key(side: VaultSide, declared: DataKey, found: str | None) -> DataKeyStatus:
+    """One that was found in the Secret, or a new one."""
+    context = encoded_context(declared.context)
+    if found is None:
+        wrapped = await side.vault.new_data_key(side.desired.name, declared.bits, context)
+    else:
+        wrapped = await _adopted(side, found, context)
+    return DataKeyStatus(
+        name=declared.name,
+        key_version=key_version(wrapped) or 0,
+        wrapped=wrapped,
+        context=declared.context or "",
+    )
+
+
+async def _adopted(side: VaultSide, wrapped: str, context: str | None) -> str:
     """A data key found in a Secret, if the key can unwrap it: who may write Secrets must not plant another.
 
     Rewrapping is the proof that needs no right to decrypt; its result counts only if it is of a newer version.
     """
-    (rewrapped,) = await side.vault.rewrap(side.desired.name, [wrapped])
+    contexts = None if context is None else [context]
+    (rewrapped,) = await side.vault.rewrap(side.desired.name, [wrapped], contexts)
     return wrapped if key_version(rewrapped) == key_version(wrapped) else rewrapped
 
 

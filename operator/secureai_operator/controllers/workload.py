@@ -25,9 +25,11 @@ from secureai_operator.controllers.assessment import Found, assess
 from secureai_operator.controllers.children import Children
 from secureai_operator.controllers.finalization import Finalization
 from secureai_operator.controllers.hooks import Hooks
-from secureai_operator.controllers.memory import Memories, Memory
+from secureai_operator.controllers.key_life import KeyLife
+from secureai_operator.controllers.memory import NOTHING, Memories, Memory
 from secureai_operator.controllers.namespace_secrets import NamespaceSecrets
 from secureai_operator.controllers.pods import Pods
+from secureai_operator.controllers.rotation_turn import Save
 from secureai_operator.controllers.secrets_side import CaChains, converge_secrets
 from secureai_operator.controllers.status_writer import StatusWriter
 from secureai_operator.controllers.vault_side import VaultOutcome, VaultSide
@@ -42,6 +44,7 @@ from secureai_operator.core.desired.placement import placement
 from secureai_operator.core.desired.vault import desired_vault
 from secureai_operator.core.facts import Facts, Workload
 from secureai_operator.core.plan import Delete, Step, plan
+from secureai_operator.core.rotation.emergency import denies, is_under_way
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +53,6 @@ RETRY_CAP = 15.0
 object that goes away."""
 UNBOUND_SECONDS = 5.0
 """How often to look at pods that escaped the binding, and to evict one."""
-
-
 UNTOLD_SECONDS = 30.0
 """How often to look again at what nobody tells of: roles, the ceiling, TDX keys in use, a rival that left."""
 
@@ -75,6 +76,9 @@ class WorkloadController:
     leads: Callable[[], bool]
     """Whether this process is the one that may write."""
     memories: Memories
+    key_life: KeyLife
+    hurry: Callable[[Key, float], None]
+    """Have the key looked at in so many seconds, before all others."""
     chains: CaChains = field(default_factory=CaChains)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -92,31 +96,52 @@ class WorkloadController:
             )
             return None
         memory = self.memories.of(key, item.uid)
-        memory.seen_status = workload.status
-        if memory.status is not None:
+        memory.wake(item.status, workload.status)
+        try:
             # What we wrote last counts, not what somebody may have made of it since.
-            workload = replace(workload, status=memory.status)
+            return await self._pass(
+                replace(workload, status=memory.status or workload.status), item, kube, memory
+            )
+        finally:
+            memory.rest((self.workloads.get(key) or item).status)
+
+    async def _pass(
+        self, workload: Workload, item: StoredWorkload, kube: ScopedKube, memory: Memory
+    ) -> float | None:
         if workload.deleting:
             return await self._finalize(workload, item, kube)
         if workload.spec.suspend:
+            self.key_life.rotations.skip(workload)
             await self._write_status(workload, kube, Found(suspended=True), None)
             return None
         try:
             return await self._converge(workload, item, kube, memory)
+        except errors.Terminal:
+            # Nothing could be looked at, and nobody will look again: what the spec asks for cannot even be asked.
+            message = "the API server refuses to look for what this spec names"
+            await self._write_failed(item, reasons.KUBERNETES_REFUSED, message, kube)
+            raise
         except errors.OperatorError:
             raise
         except Exception:
             # A defect of ours on this workload: say so where its owner looks; the trace is in the log.
             message = "the operator failed on this workload; its log has the trace"
-            failed = failed_status(item, reasons.INTERNAL_ERROR, message, self.now())
-            with contextlib.suppress(errors.OperatorError):
-                await self.statuses.write(*failed, kube)
+            await self._write_failed(item, reasons.INTERNAL_ERROR, message, kube)
             raise
 
+    async def _write_failed(
+        self, item: StoredWorkload, reason: Reason, message: str, kube: ScopedKube
+    ) -> None:
+        with contextlib.suppress(errors.OperatorError):
+            await self.statuses.write(*failed_status(item, reason, message, self.now()), kube)
+
     async def _finalize(self, workload: Workload, item: StoredWorkload, kube: ScopedKube) -> float | None:
+        self.key_life.rotations.skip(workload)
         again = await self.finalization.finalize(workload, item, kube, self.vaults)
         if again is not None:
             await self._write_status(workload, kube, Found(terminating=True), None)
+        elif workload.has_finalizer:
+            self.memories.of(workload.key, workload.uid).let_go = True
         return again
 
     async def _converge(
@@ -129,19 +154,20 @@ class WorkloadController:
             place=placement(workload, facts),
             access=access_verdict(workload, facts),
             claimed=claim_verdict(workload, facts),
+            emergency=await self.key_life.begin(workload, memory, self._saver(workload, kube)),
         )
         side = kubernetes_side.Side(kube, self.children, workload, memory, now, self.hooks.drift)
         async with asyncio.TaskGroup() as group:
             # Vault first: the finalizer that it waits for goes out before the objects that nothing waits for.
             group.create_task(self._vault(side, item, found), name="vault")
             group.create_task(self._kubernetes(side, facts, found), name="kubernetes")
+        if found.side is not None and found.vault is not None:
+            await self.key_life.after_secrets(found.side, found, facts.pods, kube)
         found.vault_standing = vault_side.standing(memory)
         found.status_after = await self._write_status(workload, kube, found, facts)
-        memory.reported = {
-            entry for entry in memory.reported if entry[0].startswith("Vault") or entry in found.reported
-        }
+        memory.keep_reported(lambda entry: entry[0].startswith("Vault") or entry in found.reported)
         more = await self.pods.replace_unbound(workload, facts.pods, kube)
-        return self._next_look(memory, found, facts, more_pods=more)
+        return self._next_look(workload.key, memory, found, facts, more_pods=more)
 
     # The two halves; neither waits for the other, and neither's failure stops the other.
 
@@ -165,12 +191,12 @@ class WorkloadController:
             found.connections = tuple(sorted(self.world.config.connections))
             return
         found.connection = connection
-        found.keys = spec_verdict(workload)
+        found.keys = spec_verdict(workload, connection)
         found.side = VaultSide(
             vault=vault,
             kube=side.kube,
             workload=workload,
-            desired=desired_vault(workload, self.world.config, connection),
+            desired=desired_vault(workload, self.world.config, connection, denies=denies(found.emergency)),
             memory=side.memory,
             now=side.now,
             on_drift=self.hooks.drift,
@@ -191,11 +217,16 @@ class WorkloadController:
                 raise opened
             await vault_side.wrap_missing_data_keys(found.side, outcome)
             found.vault = outcome
+            await self.key_life.after_vault(found.side, found, self._saver(workload, side.kube))
         except errors.OperatorError as error:
             found.vault_error = error
         found.health = vault.health
         if self.secrets.is_open(workload.namespace):
             await converge_secrets(side, found.side, found, self.chains, _spread(workload.uid))
+            if any(
+                verdict.reason is reasons.OPERATOR_FORBIDDEN for verdict in found.secrets.failures.values()
+            ):
+                self.secrets.lost(workload.namespace)
 
     async def _vault_objects(self, side: VaultSide, is_refused: bool) -> VaultOutcome:
         workload, memory = side.workload, side.memory
@@ -208,14 +239,15 @@ class WorkloadController:
         if is_refused:
             return kept
         due = self._is_look_due(workload, memory)
-        if not due and not self._has_vault_work(workload, memory):
+        if not due and not self._has_vault_work(side):
             return kept
         outcome = await vault_side.converge(side, look=due)
         memory.vault_verdict = outcome.key
         if outcome.key is not None and outcome.key.status == "True":
-            memory.told.clear()
+            memory.told = NOTHING
         if not outcome.failures:
             memory.vault_generation = workload.generation
+            memory.vault_seal = side.desired.seal
         if due and not outcome.failures:
             memory.vault_due = vault_side.next_look(self.vault_probe_seconds, _spread(workload.uid))
         return outcome
@@ -226,10 +258,16 @@ class WorkloadController:
             or time.monotonic() >= memory.vault_due
             or workload.resync != workload.status.resync
             or memory.failures > 0
+            or _is_forgotten(workload, memory)
         )
 
-    def _has_vault_work(self, workload: Workload, memory: Memory) -> bool:
-        return memory.vault_generation != workload.generation or memory.vault_verdict is None
+    def _has_vault_work(self, side: VaultSide) -> bool:
+        memory = side.memory
+        return (
+            memory.vault_generation != side.workload.generation
+            or memory.vault_seal != side.desired.seal
+            or memory.vault_verdict is None
+        )
 
     def _hold(
         self, workload: Workload, item: StoredWorkload, kube: ScopedKube
@@ -266,6 +304,15 @@ class WorkloadController:
 
     # Status
 
+    def _saver(self, workload: Workload, kube: ScopedKube) -> Save:
+        """Writes single fields of the status within a pass: what must be on the API server before something is done."""
+
+        async def save(fields: Mapping[str, object]) -> None:
+            last = self.memories.of(workload.key, workload.uid).status or workload.status
+            await self.statuses.write(workload, last.model_copy(update=fields), kube)
+
+        return save
+
     async def _write_status(
         self, workload: Workload, kube: ScopedKube, found: Found, facts: Facts | None
     ) -> float:
@@ -280,36 +327,49 @@ class WorkloadController:
         """Once per reason while it stands; repeating it would bury it."""
         memory = self.memories.of(workload.key, workload.uid)
         if reason.name not in memory.told or reason is reasons.DELETION_ENABLED:
-            memory.told.add(reason.name)
+            memory.told |= {reason.name}
             self.hooks.security(workload, reason, message)
 
     # Afterwards
 
-    def _next_look(self, memory: Memory, found: Found, facts: Facts, *, more_pods: bool) -> float | None:
+    def _next_look(
+        self, key: Key, memory: Memory, found: Found, facts: Facts, *, more_pods: bool
+    ) -> float | None:
         if found.has_failed:
             backoff = min(RETRY_CAP, 0.2 * 2.0 ** min(memory.failures, 10))
             return max(backoff * random.uniform(0.5, 1.0), found.retry_after)  # noqa: S311 - jitter
         waits: list[float] = [max(0.05, memory.vault_due - time.monotonic())]
         if found.renew_at:
-            waits.append(max(0.05, found.renew_at - self.now().timestamp()))
+            waits.append(max(0.05, found.renew_at - (found.clock or self.now()).timestamp()))
         waits += [wait for wait in (found.retry_after, found.status_after) if wait]
         if more_pods or any(pod.problem for pod in facts.pods):
             waits.append(UNBOUND_SECONDS)
         exhausted = found.place is not None and found.place.verdict.reason is reasons.KEYS_EXHAUSTED
         if found.access or found.claimed or exhausted:
             waits.append(UNTOLD_SECONDS)
+        if found.rotation is not None and found.rotation.wait is not None:
+            waits.append(found.rotation.wait)
+        if found.again is not None:
+            waits.append(found.again)
+            if is_under_way(found.emergency):
+                self.hurry(key, found.again)
         return min(waits)
 
     async def _forget(self, key: Key) -> None:
         """The CR is gone: drop what is known of it, and the right on the namespace's Secrets with the last one."""
-        memory = self.memories.forget(key)
+        memory = self.memories.get(key)
+        if memory is not None and not memory.let_go:
+            kube = ScopedKube(self.kube, key[0], self.leads)
+            await self.finalization.make_up(key, memory.last_status, kube, self.vaults)
+        self.memories.forget(key)
         if memory is not None:
             self.children.forget(memory.uid)
         self.finalization.forget(key)
+        self.key_life.rotations.forget(key)
         self.pods.forget(key)
         self.hooks.gone(key)
-        if key[0] not in self.workloads.namespaces() and self.secrets.is_open(key[0]):
-            await self.secrets.close(ScopedKube(self.kube, key[0], self.leads))
+        if key[0] not in self.workloads.namespaces():
+            await self.secrets.leave(ScopedKube(self.kube, key[0], self.leads))
 
 
 async def _is_held() -> None:
@@ -325,6 +385,12 @@ def _is_allowed(step: Step, found: Found) -> bool:
         (concern is C.ACCESS_GRANTED and found.access is not None)
         or (concern is C.NETWORK_ISOLATED and found.claimed is not None)
     )
+
+
+def _is_forgotten(workload: Workload, memory: Memory) -> bool:
+    """Whether the key was seen and status does not say so: its write failed, and without it data keys look lost."""
+    verdict = memory.vault_verdict
+    return verdict is not None and verdict.status == "True" and workload.status.key is None
 
 
 def _spread(uid: str) -> float:

@@ -18,7 +18,8 @@ from secureai_operator.api.workload_status import (
     VaultStatus,
 )
 from secureai_operator.controllers.assessment import Found
-from secureai_operator.controllers.workloads import StoredWorkload, as_status
+from secureai_operator.controllers.status_json import decoded
+from secureai_operator.controllers.workloads import StoredWorkload
 from secureai_operator.core.desired.binding_status import desired_binding
 from secureai_operator.core.facts import Facts, PodFacts, Workload
 from secureai_operator.core.status import Assessment, conditions
@@ -56,6 +57,10 @@ def next_status(
             pki_mount=found.connection.pki_mount,
             auth_mount=found.connection.auth_mount,
         )
+    if found.rotation is not None:
+        fields["rotation"] = found.rotation.rotation
+    fields["emergency"] = found.emergency or before.emergency
+    fields["data_key_rotation"] = found.data_key_rotation or before.data_key_rotation
     if found.vault is not None:
         fields["certificate"] = _certificate_status(found)
     if facts is not None:
@@ -92,6 +97,15 @@ def _certificate_status(found: Found) -> CertificateStatus | None:
     )
 
 
+_STARTS_ALL_THE_SAME = (
+    # An exposed key still works: stopping what runs would add an outage to a leak.
+    reasons.KEY_EXPOSED,
+    # Pods that an emergency restarts find access again in a moment: refused, they would come back minutes later.
+    reasons.ACCESS_WITHDRAWN,
+    reasons.AUDIT_ONLY,
+    reasons.DRIFT_REPORTED,
+)
+"""Reasons for which a concern that is not True keeps no pod from starting."""
 _NEEDED_TO_START = (C.IDENTITY_READY, C.KEY_READY, C.CERTIFICATE_READY, C.ACCESS_GRANTED, C.NETWORK_ISOLATED)
 
 
@@ -102,10 +116,12 @@ def _binding(workload: Workload, found: Found, facts: Facts, assessment: Assessm
         # Where its pods belong is not known: what was said last counts, and nothing said means that none may start.
         return workload.status.binding
     concerns = assessment.concerns
+    before = workload.status.binding
     ready = all(
         concerns[kind].status == "True"
-        # An exposed key still works: stopping what runs would add an outage to a leak.
-        or concerns[kind].reason in (reasons.KEY_EXPOSED, reasons.AUDIT_ONLY, reasons.DRIFT_REPORTED)
+        or concerns[kind].reason in _STARTS_ALL_THE_SAME
+        # What is behind a customer's lock cannot be looked at: what was said last counts.
+        or (concerns[kind].reason is reasons.CUSTOMER_LOCKED and before is not None and before.ready)
         for kind in _NEEDED_TO_START
     )
     data_keys = found.vault.data_keys if found.vault is not None else workload.status.data_keys
@@ -139,7 +155,7 @@ def failed_status(
         uid=item.uid,
         generation=item.generation,
         spec=SecureAIWorkloadSpec(),
-        status=as_status(item),
+        status=decoded(item.status),
     )
     verdict = bad(reason, message, terminal=True)
     concerns: dict[C, Verdict] = {

@@ -1,11 +1,11 @@
-"""The SecureAIWorkloads that exist: kept as bytes, read as models, found by key and by uid."""
+"""The SecureAIWorkloads that exist: kept packed, read as models, found by key and by uid."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,16 +13,33 @@ from pydantic import ValidationError
 from secureai_operator import errors, names
 from secureai_operator.api import reasons
 from secureai_operator.api.workload import SecureAIWorkloadSpec
-from secureai_operator.api.workload_status import SecureAIWorkloadStatus
-from secureai_operator.core.facts import Workload
+from secureai_operator.controllers.packed import packed, unpacked
+from secureai_operator.controllers.status_json import decoded
+from secureai_operator.core.facts import NO_REQUESTS, Requests, Workload
+from secureai_operator.runtime.versions import is_older
 
 Key = tuple[str, str]
 """Namespace and name."""
 
+REQUEST_MAX = 256
+"""Longest id of a request that is told apart: as long as the fields of status that remember it."""
+
+GONE_MAX = 4096
+"""So many that are gone are remembered: a watch that repeats itself does so within minutes."""
+
+_REQUESTS = {
+    "rotate": names.ROTATE_ANNOTATION,
+    "emergency": names.EMERGENCY_ANNOTATION,
+    "data_keys": names.ROTATE_DATA_KEYS_ANNOTATION,
+    "decrypt_failed": names.DECRYPT_FAILED_ANNOTATION,
+    "retry_retirement": names.RETRY_RETIREMENT_ANNOTATION,
+}
+"""The annotation of each request."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredWorkload:
-    """One CR, a tenth of the size of its dictionary; `spec` and `status` are JSON."""
+    """One CR, a twentieth of the size of its dictionary; `spec` and `status` are packed."""
 
     namespace: str
     name: str
@@ -34,6 +51,9 @@ class StoredWorkload:
     resync: str
     force_delete: bool
     created: str
+    labels: Mapping[str, str]
+    """What policies select it by."""
+    requests: Requests
     connection: str
     pod_labels: Mapping[str, str]
     has_selector: bool
@@ -45,16 +65,40 @@ class StoredWorkload:
     def key(self) -> Key:
         return self.namespace, self.name
 
+    @property
+    def is_held(self) -> bool:
+        """Whether our finalizer is on it."""
+        return names.FINALIZER in self.finalizers
+
     def is_same_order(self, other: StoredWorkload) -> bool:
-        """Whether nothing changed that a user asks for: then only status or labels did."""
+        """Whether nothing changed, since `other`, that a user asks for: then only the status did, or what nobody looks at.
+
+        That our finalizer came is our own doing; that it went is not.
+        """
         return (
             self.uid == other.uid
             and self.generation == other.generation
             and self.deleting == other.deleting
-            and self.finalizers == other.finalizers
+            and _besides_ours(self.finalizers) == _besides_ours(other.finalizers)
+            and self.is_held >= other.is_held
             and self.resync == other.resync
             and self.force_delete == other.force_delete
+            and self.requests == other.requests
+            and self.labels == other.labels
         )
+
+
+def _sharing(new: StoredWorkload, old: StoredWorkload) -> StoredWorkload:
+    """With the former one's own bytes where they are the same: others keep them too."""
+    return replace(
+        new,
+        spec=old.spec if new.spec == old.spec else new.spec,
+        status=old.status if new.status == old.status else new.status,
+    )
+
+
+def _besides_ours(finalizers: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in finalizers if name != names.FINALIZER)
 
 
 class Workloads:
@@ -66,18 +110,27 @@ class Workloads:
         self._namespaces: dict[str, set[str]] = {}
         self._selecting: dict[str, set[str]] = {}
         self._writing: set[Key] = set()
+        self._gone: dict[Key, str] = {}
+        """The versions at which the last ones went, the oldest first."""
 
     def __len__(self) -> int:
         return len(self._by_key)
 
-    def put(self, raw: Mapping[str, Any]) -> bool:
-        """Keep the CR; whether a pass is due. What is older than what is known is left out."""
+    def put(self, raw: Mapping[str, Any], *, own: bool = False) -> bool:
+        """Keep the CR; whether a pass is due. What is older than what is known is left out.
+
+        So it is if it tells of another uid: what is to be done to one that is gone would be done to its successor.
+        `own`: it is the answer to a write of ours. If it shows a change of somebody else's it is left out too: the watch will
+        tell of that, and would find it known already, and not due.
+        """
         new = stored(raw)
         old = self._by_key.get(new.key)
-        if old is not None and old.uid == new.uid and _is_older(new.resource_version, old.resource_version):
+        if self._is_past(new, old) or (own and old is not None and not new.is_same_order(old)):
             return False
         if old is not None and old.uid != new.uid:
             self._key_by_uid.pop(old.uid, None)
+        if old is not None:
+            new = _sharing(new, old)
         self._by_key[new.key] = new
         self._key_by_uid[new.uid] = new.key
         self._namespaces.setdefault(new.namespace, set()).add(new.name)
@@ -98,16 +151,33 @@ class Workloads:
         finally:
             self._writing.discard(key)
 
-    def remove(self, key: Key, uid: str | None = None) -> StoredWorkload | None:
-        """Forget the CR, unless it is another one of the same name by now."""
+    def remove(self, key: Key, uid: str | None = None, version: str = "") -> StoredWorkload | None:
+        """Forget the CR, unless it is another one of the same name by now; `version` is that of its end, if known.
+
+        What comes late about one that is gone does not bring it back.
+        """
         old = self._by_key.get(key)
+        if old is None and is_older(self._gone.get(key, ""), version):
+            # We found it gone before the watch told of its end: what happened to it in between may still come.
+            self._gone[key] = version
         if old is None or (uid is not None and old.uid != uid):
             return None
         del self._by_key[key]
+        self._gone.pop(key, None)
+        self._gone[key] = version or old.resource_version
+        if len(self._gone) > GONE_MAX:
+            del self._gone[next(iter(self._gone))]
         self._key_by_uid.pop(old.uid, None)
         _discard(self._namespaces, key)
         _discard(self._selecting, key)
         return old
+
+    def _is_past(self, new: StoredWorkload, old: StoredWorkload | None) -> bool:
+        """Whether it tells of a time before what is known. The last state of one that is gone is of such a time."""
+        if old is not None:
+            return is_older(new.resource_version, old.resource_version)
+        end = self._gone.get(new.key, "")
+        return new.resource_version == end or is_older(new.resource_version, end)
 
     def get(self, key: Key) -> StoredWorkload | None:
         return self._by_key.get(key)
@@ -139,28 +209,30 @@ def stored(raw: Mapping[str, Any]) -> StoredWorkload:
     annotations = metadata.get("annotations") or {}
     selector = (spec.get("podSelector") or {}).get("matchLabels")
     return StoredWorkload(
-        namespace=metadata["namespace"],
+        namespace=sys.intern(metadata["namespace"]),
         name=metadata["name"],
-        uid=metadata["uid"],
+        uid=sys.intern(metadata["uid"]),
         generation=int(metadata.get("generation", 0)),
         resource_version=metadata["resourceVersion"],
         deleting=bool(metadata.get("deletionTimestamp")),
-        finalizers=tuple(metadata.get("finalizers") or ()),
+        finalizers=tuple(map(sys.intern, metadata.get("finalizers") or ())),
         resync=str(annotations.get(names.RESYNC_ANNOTATION, ""))[:256],
         force_delete=annotations.get(names.FORCE_DELETE_ANNOTATION) == "true",
         created=str(metadata.get("creationTimestamp", "")),
+        labels=dict(metadata.get("labels") or {}),
+        requests=_requests(annotations),
         connection=str((spec.get("vault") or {}).get("connection", "default")),
         has_selector=bool(selector),
         pod_labels=dict(selector) if selector else {names.WORKLOAD_LABEL: metadata["name"]},
-        spec=_bytes(spec),
-        status=_bytes(raw.get("status") or {}),
+        spec=packed(spec),
+        status=packed(raw.get("status") or {}),
     )
 
 
 def as_workload(item: StoredWorkload) -> Workload:
     """The CR as models. Raises errors.Terminal(InvalidSpec) for a spec that the schema let through and we cannot read."""
     try:
-        spec = SecureAIWorkloadSpec.model_validate_json(item.spec)
+        spec = SecureAIWorkloadSpec.model_validate_json(unpacked(item.spec))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"])
@@ -171,21 +243,25 @@ def as_workload(item: StoredWorkload) -> Workload:
         uid=item.uid,
         generation=item.generation,
         spec=spec,
-        status=as_status(item),
+        status=decoded(item.status),
         deleting=item.deleting,
         has_finalizer=names.FINALIZER in item.finalizers,
         resync=item.resync,
         force_delete=item.force_delete,
         created=item.created,
+        labels=item.labels,
+        requests=item.requests,
     )
 
 
-def as_status(item: StoredWorkload) -> SecureAIWorkloadStatus:
-    """The last status; an unreadable one counts as none, and is written anew."""
-    try:
-        return SecureAIWorkloadStatus.model_validate_json(item.status)
-    except ValidationError:
-        return SecureAIWorkloadStatus()
+def _requests(annotations: Mapping[str, str]) -> Requests:
+    found = {
+        field: str(annotations[annotation])[:REQUEST_MAX]
+        for field, annotation in _REQUESTS.items()
+        if annotation in annotations
+    }
+    # Most workloads have none: they share one value.
+    return Requests(**found) if found else NO_REQUESTS
 
 
 def _discard(names_by_namespace: dict[str, set[str]], key: Key) -> None:
@@ -195,12 +271,3 @@ def _discard(names_by_namespace: dict[str, set[str]], key: Key) -> None:
         siblings.discard(key[1])
         if not siblings:
             del names_by_namespace[key[0]]
-
-
-def _bytes(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _is_older(new: str, old: str) -> bool:
-    # Resource versions of one resource are ordered numbers since Kubernetes 1.35; elsewhere the watch's order counts.
-    return new.isdigit() and old.isdigit() and int(new) < int(old)

@@ -20,11 +20,13 @@ from secureai_operator.core.facts import (
     ClusterFacts,
     Facts,
     NodeFacts,
+    Owner,
     PlatformConfig,
     PodFacts,
     Rival,
     Workload,
 )
+from secureai_operator.core.restarts import controller_of
 from secureai_operator.runtime.informer import Informer
 
 log = logging.getLogger(__name__)
@@ -49,8 +51,15 @@ class LivePod:
     raw_binding: Mapping[str, Any]
     """The parts that binding decides about, as in the pod."""
     quarantined: bool
-    controlled: bool
+    owner: Owner | None
+    """Its controller, which makes a new pod for it."""
+    created: str
+    runs_to_end: bool
     finished: bool
+
+    @property
+    def controlled(self) -> bool:
+        return self.owner is not None
 
 
 @dataclass(slots=True)
@@ -159,7 +168,9 @@ def live_pod(raw: dict[str, Any]) -> LivePod:
         workload=labels.get(names.WORKLOAD_LABEL, ""),
         raw_binding=_binding_parts(metadata, spec),
         quarantined=names.QUARANTINE_LABEL in labels,
-        controlled=any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()),
+        owner=controller_of(metadata),
+        created=metadata.get("creationTimestamp", ""),
+        runs_to_end=spec.get("restartPolicy", "Always") != "Always",
         finished=status.get("phase") in ("Succeeded", "Failed") or bool(metadata.get("deletionTimestamp")),
     )
 

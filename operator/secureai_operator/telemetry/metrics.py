@@ -9,7 +9,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import choose_encoder
 
 from secureai_operator import __version__
+from secureai_operator.api.reasons import REASONS, Severity
 from secureai_operator.telemetry.labels import Words, field_group
+from secureai_operator.telemetry.policy_metrics import PolicyFacts, PolicyMetrics
+from secureai_operator.telemetry.rotation_metrics import RotationMetrics
 from secureai_operator.telemetry.workload_metrics import WorkloadFacts, WorkloadMetrics
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -35,8 +38,12 @@ class Metrics:
         self.registry = registry or CollectorRegistry(auto_describe=True)
         self.workloads = WorkloadMetrics()
         self.registry.register(self.workloads)
+        self.policies = PolicyMetrics()
+        self.registry.register(self.policies)
+        self.rotation = RotationMetrics(self.registry)
         self._lanes: dict[str, QueueLane] = {}
         self._informers: dict[str, Callable[[], float]] = {}
+        self._count_tasks: Callable[[], int] = int
         self._define_passes()
         self._define_clients()
         self._define_process()
@@ -82,6 +89,10 @@ class Metrics:
             ("reason",),
             registry=make,
         )
+        # From the start: `increase` sees no change in a series that begins with 1.
+        for reason in REASONS.values():
+            if reason.severity is Severity.SECURITY:
+                self._security.labels(self._reasons(reason.name))
 
     def _define_clients(self) -> None:
         make, words = self.registry, Words
@@ -128,6 +139,11 @@ class Metrics:
 
     def _define_process(self) -> None:
         self._leader = Gauge("secureai_leader", "1 on the replica that acts.", registry=self.registry)
+        self._tasks = Gauge(
+            "secureai_tasks",
+            "Tasks of the event loop; the number follows the work under way, and with no more workloads it does not grow.",
+            registry=self.registry,
+        )
         self._informer_names = Words(64)
         self._silence = Gauge(
             "secureai_informer_last_activity_seconds",
@@ -190,6 +206,12 @@ class Metrics:
     def workload_gone(self, namespace: str, name: str) -> None:
         self.workloads.remove(namespace, name)
 
+    def policy(self, namespace: str, name: str, facts: PolicyFacts) -> None:
+        self.policies.set(namespace, name, facts)
+
+    def policy_gone(self, namespace: str, name: str) -> None:
+        self.policies.remove(namespace, name)
+
     def watch_queue(self, lane: str, depth: Callable[[], int], oldest_seconds: Callable[[], float]) -> None:
         """Read the lane at each scrape."""
         self._lanes[lane] = QueueLane(depth, oldest_seconds)
@@ -198,13 +220,18 @@ class Metrics:
         """Read at each scrape how long the informer has heard nothing."""
         self._informers[self._informer_names(name)] = silent_for
 
+    def watch_tasks(self, count: Callable[[], int]) -> None:
+        """Count the tasks of the event loop at each scrape."""
+        self._count_tasks = count
+
     def refresh(self) -> None:
-        """Take the current values of queues and informers over; on the event loop, before `render`."""
+        """Take the current values of queues, informers and tasks over; on the event loop, before `render`."""
         for name, lane in self._lanes.items():
             self._depth.labels(name).set(lane.depth())
             self._oldest.labels(name).set(lane.oldest_seconds())
         for name, silent_for in self._informers.items():
             self._silence.labels(name).set(silent_for())
+        self._tasks.set(self._count_tasks())
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Return all metrics and their content type, in the format that the scraper accepts."""

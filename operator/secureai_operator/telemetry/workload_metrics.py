@@ -1,76 +1,44 @@
-"""Metrics of each workload, from one small record per workload instead of a metric object per series."""
+"""Metrics of each workload: what holds, and how old its key is and gets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Final
 
-from prometheus_client import Metric
-from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
+from secureai_operator.telemetry.object_gauges import Gauge, ObjectGauges, known
 
 _STATUS = {"True": 1.0, "False": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
 class WorkloadFacts:
-    """What the metrics say of one workload."""
+    """What the metrics say of one workload. Times are unix time; None is unknown or does not apply."""
 
     conditions: tuple[tuple[str, str], ...]
     """(type, status), with the status True, False or Unknown."""
-    key_version: int = 0
+    troubles: tuple[tuple[str, str], ...] = ()
+    """(type, reason) of the conditions whose reason somebody should know."""
+    key_version: int | None = None
+    key_version_created: float | None = None
+    oldest_version_in_use: int | None = None
+    min_decryption_version: int | None = None
+    rewrap_pending: int | None = None
+    """Data keys that an older version than the latest wraps."""
+    next_rotation: float | None = None
+    """In the past for a rotation that is due and not done."""
+    retirement: float | None = None
+    emergency_started: float | None = None
+    """Only while the emergency rotation is under way."""
     certificate_not_after: float | None = None
-    """Unix time."""
+    certificate_renewal: float | None = None
 
 
-Workload = tuple[str, str]
-_Values = Callable[[WorkloadFacts], Iterable[tuple[Mapping[str, str], float]]]
-
-
-class WorkloadMetrics(Collector):
-    """The gauges of all workloads. A workload that goes takes its series along.
-
-    `set` and `remove` belong to the event loop; `collect` may run in another thread.
-    """
+class WorkloadMetrics(ObjectGauges[WorkloadFacts]):
+    """The gauges of all workloads."""
 
     def __init__(self) -> None:
-        self._facts: dict[Workload, WorkloadFacts] = {}
-
-    def set(self, namespace: str, name: str, facts: WorkloadFacts) -> None:
-        self._facts[namespace, name] = facts
-
-    def remove(self, namespace: str, name: str) -> None:
-        self._facts.pop((namespace, name), None)
-
-    def clear(self) -> None:
-        """Forget all workloads: a replica that no longer leads knows nothing of them."""
-        self._facts.clear()
-
-    def __len__(self) -> int:
-        return len(self._facts)
-
-    def collect(self) -> Iterator[Metric]:
-        # One C call under the interpreter's lock: what it returns does not change under the reader.
-        facts = tuple(self._facts.items())
-        yield _gauge(
-            "secureai_workload_condition",
-            "Conditions of the workloads: 1 for True, 0 for False, -1 for Unknown.",
-            facts,
-            _conditions,
-        )
-        yield _gauge(
-            "secureai_key_latest_version",
-            "Latest version of the workload's key in Vault.",
-            facts,
-            _key_version,
-        )
-        yield _gauge(
-            "secureai_certificate_not_after_timestamp_seconds",
-            "End of validity of the workload's certificate, in unix time.",
-            facts,
-            _not_after,
-        )
+        super().__init__(_GAUGES)
 
 
 def _conditions(facts: WorkloadFacts) -> Iterator[tuple[Mapping[str, str], float]]:
@@ -78,33 +46,70 @@ def _conditions(facts: WorkloadFacts) -> Iterator[tuple[Mapping[str, str], float
         yield {"type": kind}, _STATUS.get(status, -1.0)
 
 
-def _key_version(facts: WorkloadFacts) -> Iterator[tuple[Mapping[str, str], float]]:
-    if facts.key_version > 0:
-        yield {}, float(facts.key_version)
+def _troubles(facts: WorkloadFacts) -> Iterator[tuple[Mapping[str, str], float]]:
+    for kind, reason in facts.troubles:
+        yield {"type": kind, "reason": reason}, 1.0
 
 
-def _not_after(facts: WorkloadFacts) -> Iterator[tuple[Mapping[str, str], float]]:
-    if facts.certificate_not_after is not None:
-        yield {}, facts.certificate_not_after
-
-
-class _Samples:
-    """The samples of one family, made while they are written: a hundred thousand at once would cost 50 MB."""
-
-    def __init__(self, name: str, facts: tuple[tuple[Workload, WorkloadFacts], ...], values: _Values) -> None:
-        self._name = name
-        self._facts = facts
-        self._values = values
-
-    def __iter__(self) -> Iterator[Sample]:
-        for (namespace, name), facts in self._facts:
-            for labels, value in self._values(facts):
-                yield Sample(self._name, {"namespace": namespace, "name": name, **labels}, value)
-
-
-def _gauge(
-    name: str, documentation: str, facts: tuple[tuple[Workload, WorkloadFacts], ...], values: _Values
-) -> Metric:
-    family = Metric(name, documentation, "gauge")
-    family.samples = cast("list[Sample]", _Samples(name, facts, values))
-    return family
+_GAUGES: Final[tuple[Gauge[WorkloadFacts], ...]] = (
+    Gauge(
+        "secureai_workload_condition",
+        "Conditions of the workloads: 1 for True, 0 for False, -1 for Unknown.",
+        _conditions,
+    ),
+    Gauge(
+        "secureai_workload_trouble",
+        "1 for each condition whose reason is a warning, an error or a matter of security, by that reason.",
+        _troubles,
+    ),
+    Gauge(
+        "secureai_key_latest_version",
+        "Latest version of the workload's key in Vault.",
+        known(lambda facts: facts.key_version),
+    ),
+    Gauge(
+        "secureai_key_version_created_timestamp_seconds",
+        "When the latest version of the key was made, in unix time: its age counts from here.",
+        known(lambda facts: facts.key_version_created),
+    ),
+    Gauge(
+        "secureai_key_oldest_version_in_use",
+        "Oldest version of the key that wraps a data key.",
+        known(lambda facts: facts.oldest_version_in_use),
+    ),
+    Gauge(
+        "secureai_key_min_decryption_version",
+        "Oldest version of the key that still decrypts.",
+        known(lambda facts: facts.min_decryption_version),
+    ),
+    Gauge(
+        "secureai_rewrap_pending",
+        "Data keys of the workload that an older version than the latest wraps.",
+        known(lambda facts: facts.rewrap_pending),
+    ),
+    Gauge(
+        "secureai_next_rotation_timestamp_seconds",
+        "When the key rotates next by its policy, in unix time; in the past it is due and not done.",
+        known(lambda facts: facts.next_rotation),
+    ),
+    Gauge(
+        "secureai_key_retirement_timestamp_seconds",
+        "When old versions of the key retire next, in unix time.",
+        known(lambda facts: facts.retirement),
+    ),
+    Gauge(
+        "secureai_emergency_started_timestamp_seconds",
+        "Start of the emergency rotation that is under way, in unix time.",
+        known(lambda facts: facts.emergency_started),
+    ),
+    Gauge(
+        "secureai_certificate_not_after_timestamp_seconds",
+        "End of validity of the workload's certificate, in unix time.",
+        known(lambda facts: facts.certificate_not_after),
+    ),
+    Gauge(
+        "secureai_certificate_renewal_timestamp_seconds",
+        "When the workload's certificate is renewed, in unix time.",
+        known(lambda facts: facts.certificate_renewal),
+    ),
+)

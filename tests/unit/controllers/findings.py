@@ -17,10 +17,10 @@ from secureai_operator.clients.vault_api import VaultApi
 from secureai_operator.controllers.assessment import Found
 from secureai_operator.controllers.kubernetes_side import Outcome, kube_verdict
 from secureai_operator.controllers.memory import Memory
-from secureai_operator.controllers.vault_side import VaultOutcome, VaultSide, _key_status, vault_verdict
+from secureai_operator.controllers.vault_side import VaultOutcome, VaultSide, vault_verdict
 from secureai_operator.core.desired.access import access_verdict
 from secureai_operator.core.desired.claims import claim_verdict
-from secureai_operator.core.desired.keys import key_verdict, spec_verdict
+from secureai_operator.core.desired.keys import key_status, key_verdict, spec_verdict
 from secureai_operator.core.desired.placement import placement
 from secureai_operator.core.desired.vault import desired_vault
 from secureai_operator.core.facts import ClusterFacts, Facts, Rival, Workload
@@ -29,6 +29,7 @@ from tests.unit.samples import (
     CEILING,
     CONFIG,
     CONNECTION,
+    CUSTOMERS,
     NOW,
     TDX_CLUSTER,
     certificate,
@@ -116,7 +117,7 @@ def healthy_vault(item: Workload, key: KeyState | None = None) -> VaultOutcome:
 def vault_outcome(item: Workload, key: KeyState | None, **others: Any) -> VaultOutcome:
     verdict = key_verdict(item, key)
     replaced = verdict.reason is reasons.KEY_REPLACED
-    status = item.status.key if key is None or replaced else _key_status(item, key)
+    status = item.status.key if key is None or replaced else key_status(item, key)
     fields = {"data_keys": item.status.data_keys, **others}
     return VaultOutcome(key=verdict, key_status=status, **fields)
 
@@ -180,10 +181,11 @@ def found_for(draw: st.DrawFn, item: Workload, known: Facts) -> Found:
     if draw(st.integers(0, 5)) == 0:
         found.connections = ("default",)
         return found
-    found.connection = CONNECTION
+    found.connection = draw(st.sampled_from([CONNECTION, CONNECTION, CUSTOMERS]))
     found.health = draw(st.sampled_from([HEALTHY, HEALTHY, NOT_ASKED, *SICK]))
     found.side = vault_side(item)
-    found.keys = spec_verdict(item)
+    # Of whoever holds the Vault, as if the custody went with it.
+    found.keys = spec_verdict(item, CONNECTION)
     found.certificate = draw(
         st.sampled_from(
             [

@@ -15,10 +15,14 @@ from secureai_operator.api import reasons
 from secureai_operator.api.conditions import ConditionType as C
 from secureai_operator.api.conditions import condition
 from secureai_operator.api.reasons import REASONS
+from secureai_operator.api.vault_types import VaultHealth, VaultStatus
 from secureai_operator.api.workload_status import Condition, SecureAIWorkloadStatus
-from secureai_operator.controllers.assessment import Found, assess
+from secureai_operator.controllers.assessment import KEY_AWAITED_SECONDS, Found, assess
+from secureai_operator.controllers.kubernetes_side import Outcome
+from secureai_operator.controllers.vault_side import VaultOutcome, vault_verdict
 from secureai_operator.controllers.workload_status import failed_status, next_status
 from secureai_operator.controllers.workloads import stored
+from secureai_operator.core.desired.keys import key_awaited_verdict
 from secureai_operator.core.facts import ClusterFacts, Facts, Workload
 from secureai_operator.core.status import CONCERNS, Assessment
 from secureai_operator.core.verdict import bad
@@ -33,7 +37,7 @@ from tests.unit.controllers.findings import (
     found_for,
     vault_outcome,
 )
-from tests.unit.samples import NOW, Json, certificate, facts, key_state, pod, specs, workload
+from tests.unit.samples import CUSTOMERS, NOW, Json, certificate, facts, key_state, pod, specs, workload
 
 Pass = tuple[Workload, Found, Facts]
 
@@ -153,7 +157,12 @@ def test_pods_may_start_only_with_all_that_they_are_given(one: Pass) -> None:
         return
     for kind in (C.IDENTITY_READY, C.KEY_READY, C.CERTIFICATE_READY, C.ACCESS_GRANTED):
         state, reason = said(status, kind)
-        assert state == "True" or reason == "KeyExposed"
+        if reason == "CustomerLocked":
+            assert item.status.binding is not None
+            assert item.status.binding.ready
+        else:
+            # What driftPolicy Warn leaves standing stops no pods either.
+            assert state == "True" or reason in ("KeyExposed", "DriftReported")
 
 
 @given(passes())
@@ -192,6 +201,36 @@ def test_while_vault_cannot_be_asked_the_last_good_state_stays(sick: Any) -> Non
     assert said(status, C.VAULT_REACHABLE) == ("False", sick.reason)
     assert said(status, C.READY) == ("True", "AllReady")
     assert said(status, C.KEY_READY) == ("True", "KeyAvailable")
+
+
+@pytest.mark.parametrize("sick", SICK)
+def test_a_vault_that_goes_away_amid_a_look_leaves_the_last_good_state(sick: Any) -> None:
+    item = ready_workload()
+    failure = vault_verdict(errors.VaultUnavailable(sick.reason, "x"))
+    cut = vault_outcome(item, key_state(), failures={C.IDENTITY_READY: failure, C.KEY_READY: failure})
+    found = replace(all_good(item), vault=cut, health=sick)
+    status = after(item, found)
+    assert said(status, C.VAULT_REACHABLE) == ("False", sick.reason)
+    assert said(status, C.IDENTITY_READY)[0] == "True"
+    assert said(status, C.READY) == ("True", "AllReady")
+    # One request that failed while Vault answers is told.
+    assert said(after(item, replace(found, health=HEALTHY)), C.IDENTITY_READY) == ("False", sick.reason)
+
+
+def test_while_the_keys_secret_cannot_be_written_that_is_said_each_time_though_the_key_was_not_looked_at() -> (
+    None
+):
+    """The first time the key's last state is known from the condition; its place is taken by the failure from then on."""
+    item = ready_workload()
+    refused = bad(reasons.KUBERNETES_UNAVAILABLE, "Secret saw-llm-keys could not be written yet")
+    found = replace(
+        all_good(item),
+        vault=replace(vault_outcome(item, key_state()), key=None),
+        secrets=Outcome(failures={C.KEY_READY: refused}),
+    )
+    status = after(item, found)
+    assert said(status, C.KEY_READY) == ("False", "KubernetesUnavailable")
+    assert after(replace(item, status=status), found, minutes=1) == status
 
 
 def test_a_spec_that_was_never_verified_has_no_last_good_state() -> None:
@@ -244,13 +283,13 @@ def test_names_of_another_namespace_are_refused() -> None:
 
 
 def test_nothing_that_needs_vault_is_called_good_while_the_keys_are_refused() -> None:
-    item = workload({"keys": {"custody": "customer-managed"}})
-    found = replace(all_good(item), keys=bad(reasons.CUSTODY_NOT_SUPPORTED, terminal=True), certificate=None)
+    item = workload({"keys": {"custody": "hold-your-own-key"}})
+    found = replace(all_good(item), keys=bad(reasons.CUSTODY_MISMATCH, terminal=True), certificate=None)
     status = after(item, found)
-    assert said(status, C.KEY_READY) == ("False", "CustodyNotSupported")
+    assert said(status, C.KEY_READY) == ("False", "CustodyMismatch")
     assert said(status, C.IDENTITY_READY) == ("False", "Waiting")
     assert said(status, C.CERTIFICATE_READY) == ("False", "Waiting")
-    assert said(status, C.STALLED) == ("True", "CustodyNotSupported")
+    assert said(status, C.STALLED) == ("True", "CustodyMismatch")
     assert status.vault is None
 
 
@@ -345,6 +384,155 @@ def test_a_cluster_that_is_not_known_keeps_what_pods_were_given() -> None:
     assert after(item, all_good(item, known), known).binding == item.status.binding
     fresh = workload({"confidential": {"mode": "Required"}})
     assert after(fresh, all_good(fresh, known), known).binding is None
+
+
+# A Vault that its owner may lock ------------------------------------------------------------------------------
+
+LOCKS = ["VaultSealed", "VaultForbidden", "VaultLoginFailed"]
+OUTAGES = ["VaultUnreachable", "VaultTimeout", "VaultRateLimited", "VaultNotInitialized", "VaultMountMissing"]
+
+
+def owned(item: Workload, reason: str = "", *, told_by: str = "error") -> Found:
+    """A pass over a workload whose key is in its customer's Vault, with that trouble; "" for none."""
+    found = replace(all_good(item), connection=CUSTOMERS)
+    if not reason:
+        return found
+    if told_by == "health":
+        # The look was not due: what was seen last is still there.
+        status = VaultStatus.SEALED if reason == "VaultSealed" else VaultStatus.DENIED
+        return replace(found, health=VaultHealth(status, 0.0, reason))
+    return replace(found, vault=None, vault_error=errors.VaultUnavailable(reason, "x"))
+
+
+def owned_workload() -> Workload:
+    item = workload({"keys": {"custody": "hold-your-own-key"}, "vault": {"connection": "customer-a"}})
+    return replace(item, status=after(item, owned(item)))
+
+
+@pytest.mark.parametrize("told_by", ["error", "health"])
+@pytest.mark.parametrize("reason", LOCKS)
+def test_a_customer_who_locks_their_key_is_no_outage(reason: str, told_by: str) -> None:
+    item = owned_workload()
+    assert said(item.status, C.READY) == ("True", "AllReady")
+    status = after(item, owned(item, reason, told_by=told_by))
+    for kind in (C.VAULT_REACHABLE, C.KEY_READY, C.READY):
+        assert said(status, kind) == ("False", "CustomerLocked")
+        assert ("unseal" in message(status, kind)) is (reason == "VaultSealed")
+        assert ("role and policy" in message(status, kind)) is (reason != "VaultSealed")
+        assert "customer-a" in message(status, kind)
+    assert said(status, C.STALLED) == ("False", "Settled")
+    # All else stays as it last was, and pods may start as they could.
+    for kind in (C.IDENTITY_READY, C.CERTIFICATE_READY, C.NETWORK_ISOLATED, C.ACCESS_GRANTED):
+        assert said(status, kind)[0] == "True", kind
+    for part in ("key", "data_keys", "vault", "certificate", "binding"):
+        assert getattr(status, part) == getattr(item.status, part), part
+    back = after(replace(item, status=status), owned(item), minutes=1)
+    assert said(back, C.READY) == ("True", "AllReady")
+
+
+@pytest.mark.parametrize("reason", OUTAGES)
+def test_an_outage_of_a_customer_s_vault_is_an_outage(reason: str) -> None:
+    item = owned_workload()
+    status = after(item, owned(item, reason))
+    assert said(status, C.VAULT_REACHABLE) == ("False", reason)
+    assert said(status, C.READY) == ("True", "AllReady")
+
+
+@pytest.mark.parametrize("reason", LOCKS)
+def test_the_platform_s_vault_is_never_called_locked_by_a_customer(reason: str) -> None:
+    item = ready_workload()
+    found = replace(all_good(item), vault=None, vault_error=errors.VaultUnavailable(reason, "x"))
+    status = after(item, found)
+    assert said(status, C.VAULT_REACHABLE) == ("False", reason)
+    assert "CustomerLocked" not in {entry.reason for entry in status.conditions}
+
+
+def test_refusals_in_other_words_change_nothing_in_status() -> None:
+    """A login that fails and a token that is refused take turns: each change would be a write."""
+    item = owned_workload()
+    status = after(item, owned(item, "VaultForbidden"))
+    assert after(replace(item, status=status), owned(item, "VaultLoginFailed"), minutes=1) == status
+
+
+@pytest.mark.parametrize("told_by", ["error", "health"])
+def test_a_lock_outlasts_an_outage(told_by: str) -> None:
+    """Or pods could not start while it lasts: what is not known would count as lost."""
+    item = owned_workload()
+    item = replace(item, status=after(item, owned(item, "VaultSealed")))
+    away = owned(item, "VaultUnreachable")
+    if told_by == "health":
+        away = replace(owned(item), health=SICK[0])
+    status = after(item, away, minutes=1)
+    assert said(status, C.VAULT_REACHABLE) == ("False", "VaultUnreachable")
+    assert said(status, C.KEY_READY) == ("False", "CustomerLocked")
+    assert status.binding == item.status.binding
+
+
+def test_what_was_never_made_in_a_locked_vault_waits_for_the_customer() -> None:
+    item = workload({"keys": {"custody": "hold-your-own-key"}, "vault": {"connection": "customer-a"}})
+    found = replace(owned(item, "VaultLoginFailed"), certificate=None)
+    status = after(item, found)
+    for kind in (C.IDENTITY_READY, C.KEY_READY, C.CERTIFICATE_READY, C.READY):
+        assert said(status, kind) == ("False", "CustomerLocked"), kind
+    assert said(status, C.RECONCILING) == ("True", "Retrying")
+    assert status.binding is not None
+    assert not status.binding.ready
+
+
+def test_a_lost_key_in_a_vault_that_is_then_locked_lets_no_pod_start() -> None:
+    item = owned_workload()
+    item = replace(item, status=after(item, replace(owned(item), vault=vault_outcome(item, None))))
+    status = after(item, owned(item, "VaultSealed"))
+    assert status.binding is not None
+    assert not status.binding.ready
+
+
+def test_a_single_thing_that_the_customer_refuses_is_theirs_too() -> None:
+    item = owned_workload()
+    found = owned(item)
+    assert found.vault is not None
+    found.vault.failures[C.IDENTITY_READY] = vault_verdict(errors.VaultDenied("VaultForbidden", "x"))
+    status = after(item, found)
+    assert said(status, C.IDENTITY_READY) == ("False", "CustomerLocked")
+    assert said(status, C.KEY_READY) == ("True", "KeyAvailable")
+    assert said(status, C.VAULT_REACHABLE) == ("True", "VaultHealthy")
+
+
+# A key that the customer is to bring --------------------------------------------------------------------------
+
+
+def awaiting(item: Workload) -> Found:
+    verdict = key_awaited_verdict(item, "saw.main.team-a.llm")
+    return replace(all_good(item), vault=VaultOutcome(key=verdict))
+
+
+def test_a_key_that_is_awaited_is_neither_a_failure_nor_an_end() -> None:
+    item = workload({"keys": {"custody": "customer-managed"}})
+    found = awaiting(item)
+    status = after(item, found)
+    assert said(status, C.KEY_READY) == ("False", "AwaitingKeyMaterial")
+    assert said(status, C.READY) == ("False", "AwaitingKeyMaterial")
+    assert said(status, C.STALLED) == ("False", "Settled")
+    for kind in (C.IDENTITY_READY, C.CERTIFICATE_READY, C.NETWORK_ISOLATED, C.VAULT_REACHABLE):
+        assert said(status, kind)[0] == "True"
+    assert status.vault is not None
+    assert status.key is None
+    assert status.binding is not None
+    assert not status.binding.ready
+    assert not found.has_failed
+
+
+def test_a_key_that_is_awaited_is_looked_for_every_now_and_then() -> None:
+    item = workload({"keys": {"custody": "customer-managed"}})
+    found = awaiting(item)
+    assert found.retry_after == KEY_AWAITED_SECONDS
+    # What asks for less, and what failed, are not held up by it.
+    found.kubernetes.retry_after = 5.0
+    assert found.retry_after == 5.0
+    found.kubernetes.retry_after = 0.0
+    found.kubernetes.failures[C.NETWORK_ISOLATED] = bad(reasons.KUBERNETES_UNAVAILABLE)
+    assert found.retry_after == 0.0
+    assert all_good(item).retry_after == 0.0
 
 
 # Drift --------------------------------------------------------------------------------------------------------
@@ -448,7 +636,8 @@ def test_every_cause_of_a_concern_may_also_be_ready_s() -> None:
     """Or Ready would say Progressing of something that waits for a person."""
     quiet = {reasons.AUDIT_ONLY, reasons.PLACEMENT_OFF}
     for reason in REASONS.values():
-        if set(reason.conditions) & set(CONCERNS) and reason.severity != "Good" and reason not in quiet:
+        gating = set(CONCERNS) - {C.ROTATION_ON_TRACK}
+        if set(reason.conditions) & gating and reason.severity != "Good" and reason not in quiet:
             assert C.READY in reason.conditions, reason.name
 
 

@@ -107,6 +107,15 @@ def test_a_change_that_the_watch_tells_before_the_api_server_answers_is_not_hidd
     assert seen.now == as_child(raw(11, verbs="list"))
 
 
+def test_what_we_are_writing_is_no_news_and_anything_else_is() -> None:
+    seen = Seen()
+    with seen.children.writing("uid-1", PLACE, as_child(raw(1)).digest):
+        assert seen.tells(raw(2, verbs="list"))
+        assert not seen.tells(raw(3))
+        assert seen.tells(None)
+    assert seen.tells(raw(4))
+
+
 def test_a_deletion_that_the_watch_tells_before_the_api_server_answers_is_not_hidden() -> None:
     seen = Seen()
     seen.tells(raw(10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from secureai_operator.api.workload_status import SecureAIWorkloadStatus
 from secureai_operator.controllers import memory
 from secureai_operator.controllers.memory import (
     CONTENTION_LIMIT,
@@ -12,6 +13,7 @@ from secureai_operator.controllers.memory import (
     Memories,
     Memory,
 )
+from secureai_operator.controllers.status_json import encoded
 
 ROLE = ("Role", "saw-llm")
 
@@ -87,3 +89,46 @@ def test_a_new_uid_is_a_new_workload() -> None:
     assert memories.forget(("a", "b")) is new
     assert memories.forget(("a", "b")) is None
     assert len(memories) == 0
+
+
+def models(one: Memory) -> tuple[SecureAIWorkloadStatus | None, SecureAIWorkloadStatus | None]:
+    return one.status, one.seen_status
+
+
+def test_what_was_written_is_the_same_after_a_rest() -> None:
+    one = Memory("u")
+    seen, written = SecureAIWorkloadStatus(resync="1"), SecureAIWorkloadStatus(resync="2")
+    one.wake(encoded(seen), seen)
+    assert one.status is None
+    one.status = written
+    one.rest(encoded(seen))
+    assert models(one) == (None, None)
+    assert one.last_status == written
+    one.wake(encoded(seen), seen)
+    assert models(one) == (written, seen)
+
+
+def test_at_rest_the_store_s_own_bytes_are_kept_and_no_models() -> None:
+    one = Memory("u")
+    status = SecureAIWorkloadStatus(resync="1")
+    stored = encoded(status)
+    one.wake(stored, status)
+    one.status = status
+    one.rest(stored)
+    assert {id(kept) for kept in (one._written, one._seen)} == {id(stored)}
+    one.wake(stored, status)
+    assert one.status is status
+
+
+def test_before_any_pass_nothing_is_known() -> None:
+    assert Memory("u").last_status == SecureAIWorkloadStatus()
+
+
+def test_a_status_that_was_only_seen_is_known_at_rest() -> None:
+    one = Memory("u")
+    seen = SecureAIWorkloadStatus(resync="1")
+    one.wake(encoded(seen), seen)
+    one.rest(encoded(seen))
+    assert one.last_status == seen
+    one.wake(encoded(seen), seen)
+    assert one.status is None

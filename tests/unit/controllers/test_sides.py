@@ -29,13 +29,13 @@ from secureai_operator.controllers.vault_side import (
     NewCertificate,
     VaultOutcome,
     _is_foreign,
-    _key_status,
     _report,
     data_key_verdict,
     next_look,
     standing,
     vault_verdict,
 )
+from secureai_operator.core.desired.keys import key_status
 from secureai_operator.core.desired.vault import VaultDifference
 from secureai_operator.core.drift import digest
 from secureai_operator.core.facts import Workload
@@ -177,7 +177,17 @@ def test_a_failed_write_names_the_object_and_quotes_nobody(error: errors.Operato
 def test_only_what_was_whole_for_this_spec_can_have_been_changed(
     item: Workload, whole_for: int, *, foreign: bool
 ) -> None:
-    assert _is_foreign(vault_side(item, Memory(item.uid, vault_generation=whole_for)), POLICY) is foreign
+    memory = Memory(item.uid, vault_generation=whole_for)
+    side = vault_side(item, memory)
+    memory.vault_seal = side.desired.seal
+    assert _is_foreign(side, POLICY) is foreign
+
+
+def test_what_an_emergency_wants_otherwise_is_nobody_s_drift() -> None:
+    """Its policy denies: under driftPolicy Warn the withdrawal would be reported, and never be made."""
+    item = replace(ready_workload(), generation=2)
+    memory = Memory(item.uid, vault_generation=2, vault_seal="what was wanted before")
+    assert not _is_foreign(vault_side(item, memory), POLICY)
 
 
 def test_a_write_that_failed_is_done_again_and_is_nobody_s_drift() -> None:
@@ -206,11 +216,23 @@ def test_drift_in_vault_is_told_once_under_warn() -> None:
 
 
 def test_the_time_of_a_key_s_making_is_recorded_once() -> None:
-    first = _key_status(workload(), key_state(versions={2: 100, 3: 200}, latest_version=3))
+    first = key_status(workload(), key_state(versions={2: 100, 3: 200}, latest_version=3))
     assert first.created_at == "1970-01-01T00:01:40Z"
     item = workload(status=SecureAIWorkloadStatus(key=first))
-    assert _key_status(item, key_state(versions={3: 200}, latest_version=3)).created_at == first.created_at
-    assert _key_status(workload(), key_state(versions={})).created_at is None
+    assert key_status(item, key_state(versions={3: 200}, latest_version=3)).created_at == first.created_at
+    assert key_status(workload(), key_state(versions={})).created_at is None
+
+
+def test_the_key_s_versions_and_origin_are_recorded() -> None:
+    found = key_state(
+        versions={2: 100, 3: 200}, latest_version=3, min_decryption_version=2, min_available_version=2
+    )
+    status = key_status(workload({"keys": {"custody": "customer-managed"}}), replace(found, imported=True))
+    assert (status.latest_version, status.min_decryption_version, status.min_available_version) == (3, 2, 2)
+    assert status.latest_version_at == "1970-01-01T00:03:20Z"
+    assert status.imported
+    assert not key_status(workload(), found).imported
+    assert key_status(workload(), key_state(versions={})).latest_version_at is None
 
 
 @pytest.mark.parametrize("error", VAULT_ERRORS, ids=lambda error: error.reason)

@@ -8,7 +8,7 @@ import pytest
 
 from secureai_operator import names
 from secureai_operator.controllers.world import _rules, _takes_tdx_key, live_pod, node_facts
-from secureai_operator.core.facts import CeilingRule
+from secureai_operator.core.facts import CeilingRule, Owner
 from tests.unit.samples import TDX, Json
 
 
@@ -81,6 +81,22 @@ def test_a_pod_says_whether_it_is_quarantined_and_would_come_back() -> None:
     assert found.controlled
     assert found.workload == ""
     assert not live_pod(pod(ownerReferences=[{"controller": False}])).controlled
+
+
+def test_a_pod_says_what_runs_it_since_when_and_whether_it_is_to_end() -> None:
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "name": "llm-1",
+        "uid": "u1",
+        "controller": True,
+    }
+    found = live_pod(pod(creationTimestamp="2026-01-31T12:00:00Z", ownerReferences=[{"kind": "Node"}, owner]))
+    assert found.owner == Owner("apps", "ReplicaSet", "llm-1", "u1")
+    assert found.created == "2026-01-31T12:00:00Z"
+    assert not found.runs_to_end
+    assert not live_pod(pod({"restartPolicy": "Always"})).runs_to_end
+    assert live_pod(pod({"restartPolicy": "OnFailure"})).runs_to_end
 
 
 def test_the_rules_of_a_role_are_read_and_those_about_urls_are_not_lost() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -128,6 +129,19 @@ def test_queues_and_informers_are_read_at_the_scrape() -> None:
     assert value(metrics, "secureai_informer_last_activity_seconds", informer="roles") == 12
 
 
+async def test_tasks_are_counted_at_the_scrape() -> None:
+    metrics = Metrics()
+    metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
+    text(metrics)
+    before = value(metrics, "secureai_tasks")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.sleep(0))
+        text(metrics)
+        assert value(metrics, "secureai_tasks") == (before or 0) + 1
+    text(metrics)
+    assert value(metrics, "secureai_tasks") == before == 1
+
+
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0"])
 def test_both_formats_hold_every_workload(accept: str) -> None:
     metrics = Metrics()
@@ -152,4 +166,4 @@ def test_names_follow_the_conventions() -> None:
 def test_every_registry_is_its_own() -> None:
     first, second = Metrics(), Metrics()
     first.security_event("KeyExposed")
-    assert value(second, "secureai_security_events_total", reason="KeyExposed") is None
+    assert value(second, "secureai_security_events_total", reason="KeyExposed") == 0
