@@ -35,6 +35,7 @@ VALIDATING = (
     "secureai-operator-ceiling",
     "secureai-operator-cluster-role-refs",
     "secureai-operator-role-refs",
+    "secureai-operator-rollouts",
     "secureai-operator-scope",
     "secureai-operator-secrets",
     "secureai-pod-labels",

@@ -9,7 +9,10 @@ from secureai_operator import names
 from secureai_operator.api.resources import (
     CLUSTER_ROLES,
     CONFIG_MAPS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
     EVENTS,
+    KEY_ROTATION_POLICIES,
     LEASES,
     MUTATING_ADMISSION_POLICIES,
     NAMESPACES,
@@ -23,6 +26,7 @@ from secureai_operator.api.resources import (
     SECURE_AI_WORKLOADS,
     SELF_SUBJECT_ACCESS_REVIEWS,
     SERVICE_ACCOUNTS,
+    STATEFUL_SETS,
     SUBJECT_ACCESS_REVIEWS,
     Resource,
 )
@@ -60,9 +64,11 @@ _WHOLE = ("get", "list", "watch", "create", "patch", "delete")
 _HOME = names.OPERATOR_NAMESPACE
 
 NEEDED: tuple[Right, ...] = (
-    *_rights(SECURE_AI_WORKLOADS, "list", "watch", "patch"),
+    *_rights(SECURE_AI_WORKLOADS, "get", "list", "watch", "patch"),
     *_rights(SECURE_AI_WORKLOADS, "patch", subresource="status"),
-    *_rights(SERVICE_ACCOUNTS, "get", "list", "watch", "create", "patch"),
+    *_rights(KEY_ROTATION_POLICIES, "list", "watch"),
+    *_rights(KEY_ROTATION_POLICIES, "patch", subresource="status"),
+    *_rights(SERVICE_ACCOUNTS, *_WHOLE),
     *_rights(ROLES, *_WHOLE),
     *_rights(ROLE_BINDINGS, *_WHOLE),
     *_rights(NETWORK_POLICIES, *_WHOLE),
@@ -72,7 +78,7 @@ NEEDED: tuple[Right, ...] = (
     *_rights(PODS, "create", subresource="eviction"),
     *_rights(NODES, "list", "watch"),
     *_rights(RUNTIME_CLASSES, "list", "watch"),
-    *_rights(NAMESPACES, "get"),
+    *_rights(NAMESPACES, "get", "list", "watch"),
     *_rights(EVENTS, "create"),
     *_rights(MUTATING_ADMISSION_POLICIES, "get", name="secureai-bind-pods"),
     *_rights(LEASES, "create", namespace=_HOME),
@@ -90,6 +96,9 @@ FORBIDDEN: tuple[Right, ...] = (
     *_rights(SERVICE_ACCOUNTS, "create", subresource="token"),
     *_rights(PODS, "create"),
     *_rights(PODS, "create", subresource="exec"),
+    *_rights(DEPLOYMENTS, "create", "update", "patch"),
+    *_rights(STATEFUL_SETS, "create", "update", "patch"),
+    *_rights(DAEMON_SETS, "create", "update", "patch"),
 )
 """With any of these the operator could take over the cluster."""
 

@@ -98,9 +98,16 @@ def _proofs() -> tuple[Proof, ...]:
         demo_healing,
         demo_identity,
         demo_placement,
+        demo_rotation,
     )
 
-    return demo_identity.prove, demo_placement.prove, demo_healing.prove, demo_certificate.prove
+    return (
+        demo_identity.prove,
+        demo_placement.prove,
+        demo_healing.prove,
+        demo_certificate.prove,
+        demo_rotation.prove,
+    )
 
 
 async def _tried(proof: Proof, stage: Stage, cast: Cast, report: Report) -> None:

@@ -56,7 +56,7 @@ async def prove(stage: Stage, cast: Cast, report: Report) -> None:
 
 async def _prove_denials(stage: Stage, session: Session, other: WorkloadView, report: Report) -> None:
     hero = session.workload
-    ciphertext = await _encrypt(stage, session, b"for the hero only")
+    ciphertext = await encrypt(stage, session, b"for the hero only")
     stranger = f"{other.namespace}/{other.name}"
     with report.claim(f"the token of {stranger} is refused at its login") as line:
         jwt = await token_of(stage, other)
@@ -105,9 +105,9 @@ async def token_of(stage: Stage, workload: WorkloadView, audience: str | None = 
 
 async def _round_trip(stage: Stage, session: Session) -> None:
     text = os.urandom(32)
-    ciphertext = await _encrypt(stage, session, text)
+    ciphertext = await encrypt(stage, session, text)
     expect(ciphertext.startswith("vault:v"), "the ciphertext is not Vault's")
-    back = await _decrypt(stage, session, ciphertext)
+    back = await decrypt(stage, session, ciphertext)
     expect(back == text, "what was decrypted is not what was encrypted")
 
 
@@ -119,17 +119,17 @@ async def _unwrap(stage: Stage, session: Session) -> str:
     for wrapped in entries.values():
         ciphertext = base64.b64decode(wrapped).decode()
         expect(ciphertext.startswith("vault:v"), "the Secret holds something else than wrapped keys")
-        expect(len(await _decrypt(stage, session, ciphertext)) >= 16, "a data key is too short")  # noqa: PLR2004
+        expect(len(await decrypt(stage, session, ciphertext)) >= 16, "a data key is too short")  # noqa: PLR2004
     return f"{', '.join(sorted(entries))}; the Secret itself holds only vault:v…"
 
 
-async def _encrypt(stage: Stage, session: Session, text: bytes) -> str:
+async def encrypt(stage: Stage, session: Session, text: bytes) -> str:
     body = {"plaintext": base64.b64encode(text).decode()}
     answer = await _vault(stage, f"{session.mount}/encrypt/{session.key}", body, session.token)
     return string(answer, "data", "ciphertext")
 
 
-async def _decrypt(stage: Stage, session: Session, ciphertext: str) -> bytes:
+async def decrypt(stage: Stage, session: Session, ciphertext: str) -> bytes:
     answer = await _vault(
         stage, f"{session.mount}/decrypt/{session.key}", {"ciphertext": ciphertext}, session.token
     )

@@ -104,6 +104,8 @@ class Cast:
     """Any other workload."""
     granted: WorkloadView
     """A workload with access rules of its own."""
+    rotating: WorkloadView
+    """A workload with data keys that a policy rules."""
 
 
 def cast(workloads: Iterable[WorkloadView]) -> Cast:
@@ -112,8 +114,14 @@ def cast(workloads: Iterable[WorkloadView]) -> Cast:
     heroes = [one for one in enforced if (one.spec.get("confidential") or {}).get("mode") == "Required"]
     granted = [one for one in enforced if (one.spec.get("access") or {}).get("rules")]
     others = [one for one in enforced if one not in heroes[:1]]
-    if not heroes or not granted or not others:
+    ruled = [
+        one
+        for one in enforced
+        if (one.status.get("rotation") or {}).get("policy") and one.status.get("dataKeys")
+    ]
+    if not heroes or not granted or not others or not ruled:
         raise SetupFailed(
-            "the Ready examples must hold a workload with confidential.mode Required, one with access.rules, and another"
+            "the Ready examples must hold a workload with confidential.mode Required, one with access.rules, one with data "
+            "keys and a KeyRotationPolicy, and another"
         )
-    return Cast(heroes[0], others[0], granted[0])
+    return Cast(heroes[0], others[0], granted[0], ruled[0])

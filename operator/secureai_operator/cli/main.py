@@ -20,13 +20,18 @@ VERBS = MappingProxyType({
     "status": "what is true of a workload",
     "tree": "everything a workload owns, in Kubernetes and in Vault",
     "why": "why a workload is not Ready, and what to do next",
+    "keys": "the keys of workloads: versions, ages, users and the next rotation, also as a picture",
+    "rotate": "ask for a rotation of keys, or say what it would do",
     "plan": "what applying a file would change, without changing it",
     "check": "whether the cluster, the installation and Vault are as they should be",
     "vault": "prepare a Vault for the operator",
+    "key": "bring key material of your own: wrap it, import it",
+    "audit": "evidence from Vault's audit log: versions in use, decrypts that were refused",
     "crds": "print the CustomResourceDefinitions",
     "docs": "print the generated reference documentation",
     "demo": "start a lab, run the operator on it and prove what it promises",
     "run": "run the operator",
+    "node-agent": "cut the established connections of quarantined pods on one node",
 })  # fmt: skip
 
 
@@ -43,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _module(verb: str | None) -> Any:
-    return importlib.import_module(f"secureai_operator.cli.{verb}") if verb in VERBS else None
+    if verb is None or verb not in VERBS:
+        return None
+    return importlib.import_module(f"secureai_operator.cli.{verb.replace('-', '_')}")
 
 
 def _parser(verb: str | None, module: Any) -> argparse.ArgumentParser:

@@ -16,7 +16,12 @@ from secureai_operator.cli.plan_facts import as_workload_model, facts_of
 from secureai_operator.clients.kube_user import Json, KubeUser
 from secureai_operator.core.desired import desired_objects
 from secureai_operator.core.desired.access import access_verdict
-from secureai_operator.core.desired.keys import spec_verdict
+from secureai_operator.core.desired.keys import (
+    key_awaited_verdict,
+    may_create_key,
+    never_had_key,
+    spec_verdict,
+)
 from secureai_operator.core.desired.objects import DesiredObject
 from secureai_operator.core.desired.placement import placement
 from secureai_operator.core.desired.vault import desired_vault, foreign_dns_names, vault_differences
@@ -157,7 +162,8 @@ def _vault(workload: Workload, before: Workload | None, facts: Facts) -> Iterato
     new = desired_vault(workload, facts.config, connection)
     old_connection = before and facts.config.connections.get(before.spec.vault.connection)
     if before is None or not old_connection or before.status.key is None:
-        yield Change(Action.CREATE, "Vault", f"Key/{new.name}", f"type {new.key_type}")
+        if may_create_key(workload):
+            yield Change(Action.CREATE, "Vault", f"Key/{new.name}", f"type {new.key_type}")
         yield Change(Action.CREATE, "Vault", f"Policy/{new.name}")
         yield Change(Action.CREATE, "Vault", f"AuthRole/{new.name}")
         if new.pki_role is not None:
@@ -174,7 +180,7 @@ def _problems(workload: Workload, facts: Facts, settings: Settings | None) -> li
     """What the operator would say of it that an apply would not."""
     found: list[str] = []
     verdicts: list[tuple[C, Verdict | None]] = [
-        (C.KEY_READY, spec_verdict(workload)),
+        (C.KEY_READY, _key_problem(workload, facts)),
         (C.ACCESS_GRANTED, access_verdict(workload, facts) if facts.ceiling else None),
     ]
     if facts.cluster.known:
@@ -190,6 +196,17 @@ def _problems(workload: Workload, facts: Facts, settings: Settings | None) -> li
     if foreign := foreign_dns_names(workload):
         found.append(f"names outside the namespace get no certificate: {', '.join(foreign)}")
     return found
+
+
+def _key_problem(workload: Workload, facts: Facts) -> Verdict | None:
+    connection = facts.config.connections.get(workload.spec.vault.connection)
+    if connection is None:
+        return None
+    problem = spec_verdict(workload, connection)
+    if problem is None and never_had_key(workload) and not may_create_key(workload):
+        name = names.vault_name(facts.config.cluster, workload.namespace, workload.name)
+        return key_awaited_verdict(workload, name)
+    return problem
 
 
 def _diff(present: Json, item: DesiredObject, parts: tuple[str, ...]) -> tuple[str, ...]:

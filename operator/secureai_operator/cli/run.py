@@ -33,6 +33,10 @@ def run(args: argparse.Namespace) -> int:
     # structlog and prometheus load rich where they find it, for tracebacks that JSON lines never show: 4 MiB of the
     # operator's memory. Nothing else of this process needs it.
     sys.modules.setdefault("rich", cast("ModuleType", None))
+    import resource  # noqa: PLC0415 - not on every machine that has the other verbs
+
+    # Tokens and new private keys are in memory: none of it is written to a file if the process dies.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from secureai_operator import app  # noqa: PLC0415 - the other half of it
     from secureai_operator.telemetry.logs import LogFormat, configure  # noqa: PLC0415
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from secureai_operator.api.condition_types import ConditionType
-from secureai_operator.cli import client
+from secureai_operator.cli import client, keys_table
 from secureai_operator.cli.exits import NO, OK
+from secureai_operator.cli.key_views import KeyView
 from secureai_operator.cli.output import (
     Mark,
     Table,
@@ -109,8 +110,23 @@ def facts(workload: WorkloadView, now: datetime) -> Iterator[tuple[str, str | Wo
             "Last drift",
             f"{string(drift, 'kind')}/{string(drift, 'name')} ({where}) {string(drift, 'action')} {since} ago",
         )
-    if next_time := string(status.get("rotation"), "nextTime"):
-        yield "Rotates", next_time
+    yield from rotation_facts(KeyView(workload), now)
+
+
+def rotation_facts(key: KeyView, now: datetime) -> Iterator[tuple[str, str | Word]]:
+    """How far the rotation is, when the next one is, and what old versions wait for."""
+    if key.phase != "Idle":
+        yield "Rotation", keys_table.phase(key)
+    if key.next_time is not None:
+        yield "Rotates", keys_table.next_time(key, now)
+    if 0 < key.oldest_in_use < key.latest:
+        yield "In use", Word(f"a data key is still wrapped by v{key.oldest_in_use}", Mark.WARNING)
+    if retire_at := string(key.rotation, "retireAt"):
+        yield "Retires", f"old versions, not before {retire_at}"
+    if key.emergency_under_way:
+        done = ", ".join(string(one, "step") for one in key.emergency.get("steps") or ()) or "just begun"
+        asked = string(key.emergency, "requestId")
+        yield "Emergency", Word(f"{asked} is under way, access is withdrawn: {done}", Mark.ERROR)
 
 
 def certificate_text(certificate: dict[str, Any], now: datetime) -> Word:

@@ -28,6 +28,16 @@ NORMALLY_FALSE = frozenset(
 )
 """Conditions that speak of something wrong when they are True."""
 
+_NEVER_GATES = frozenset(
+    {
+        ConditionType.READY.value,
+        ConditionType.RECONCILING.value,
+        ConditionType.DRIFT_DETECTED.value,
+        # A rotation that is late leaves a key that works.
+        ConditionType.ROTATION_ON_TRACK.value,
+    }
+)
+
 
 @dataclass(frozen=True)
 class ConditionView:
@@ -111,7 +121,7 @@ class WorkloadView:
 
     def gates(self, kind: str) -> bool:
         """Whether a condition of this type can keep the workload from being Ready, or explains what does."""
-        if kind in (ConditionType.READY, ConditionType.RECONCILING, ConditionType.DRIFT_DETECTED):
+        if kind in _NEVER_GATES:
             return False
         if kind == ConditionType.CONFIDENTIAL_SCHEDULABLE:
             return string(self.spec, "confidential", "mode") == "Required"

@@ -61,15 +61,18 @@ def test_a_refusal_by_somebody_else_is_no_proof() -> None:
         _policy_message('{"message":"pods \\"a\\" is forbidden: violates PodSecurity"}')
 
 
-def test_the_proofs_need_a_confined_workload_a_granted_one_and_another() -> None:
+def test_the_proofs_need_a_confined_workload_a_granted_one_a_rotating_one_and_another() -> None:
     hero = workload(spec={"confidential": {"mode": "Required"}})
     granted = workload(spec={"access": {"rules": [{}]}})
-    chosen = cast([granted, hero])
+    rotating = workload(status={"rotation": {"policy": "team-a/weekly"}, "dataKeys": [{"name": "model"}]})
+    chosen = cast([granted, hero, rotating])
     assert chosen.hero is hero
     assert chosen.other is granted
     assert chosen.granted is granted
-    with pytest.raises(SetupFailed):
-        cast([granted])
+    assert chosen.rotating is rotating
+    for missing in ([granted, rotating], [hero, rotating], [granted, hero]):
+        with pytest.raises(SetupFailed):
+            cast(missing)
 
 
 def test_workloads_are_found_among_other_objects() -> None:

@@ -72,7 +72,7 @@ def test_a_mistake_is_one_line_on_stderr_without_a_traceback(
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("verb", ["status", "why", "tree"])
+@pytest.mark.parametrize("verb", ["status", "why", "tree", "keys", "rotate"])
 def test_the_quick_verbs_import_none_of_the_slow_libraries(verb: str) -> None:
     script = (
         "import sys\n"

@@ -6,7 +6,8 @@ import pytest
 
 from secureai_operator.cli.exits import NO, OK, USAGE
 from secureai_operator.cli.plan import Planned, exit_code, summary
-from secureai_operator.cli.plan_steps import Action, Change, changed_fields
+from secureai_operator.cli.plan_steps import Action, Change, _key_problem, _vault, changed_fields
+from tests.unit.samples import Json, facts, workload
 
 
 def planned(outcome: str, *changes: Change) -> Planned:
@@ -42,3 +43,32 @@ def test_the_summary_counts_by_action() -> None:
     create, delete = (Change(action, "Kubernetes", "x") for action in (Action.CREATE, Action.DELETE))
     text = summary([planned("changed", create, create, delete), planned("refused")])
     assert text == "2 to create, 0 to change, 1 to delete; 1 refused"
+
+
+@pytest.mark.parametrize(
+    ("keys", "connection", "says"),
+    [
+        ({}, "default", None),
+        ({}, "nowhere", None),  # which is said of the connection
+        ({"custody": "hold-your-own-key"}, "customer-a", None),
+        ({"custody": "hold-your-own-key"}, "default", "CustodyMismatch"),
+        ({}, "customer-a", "CustodyMismatch"),
+        ({"custody": "customer-managed"}, "default", "AwaitingKeyMaterial"),
+    ],
+)
+def test_what_keeps_a_key_from_being_there_is_foretold(keys: Json, connection: str, says: str | None) -> None:
+    item = workload({"keys": keys, "vault": {"connection": connection}})
+    problem = _key_problem(item, facts())
+    assert (problem.reason.name if problem else None) == says
+    if says == "AwaitingKeyMaterial":
+        assert problem is not None
+        assert "saw.main.team-a.llm" in problem.message
+
+
+@pytest.mark.parametrize(("custody", "made"), [("service-managed", True), ("customer-managed", False)])
+def test_a_key_that_the_customer_brings_is_not_planned(custody: str, made: bool) -> None:
+    planned_names = [
+        change.name for change in _vault(workload({"keys": {"custody": custody}}), None, facts())
+    ]
+    assert ("Key/saw.main.team-a.llm" in planned_names) is made
+    assert "Policy/saw.main.team-a.llm" in planned_names
