@@ -1,0 +1,6 @@
+-- The opposite of suspend.
+if obj.spec == nil then
+  obj.spec = {}
+end
+obj.spec.suspend = false
+return obj
