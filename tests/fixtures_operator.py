@@ -88,6 +88,16 @@ def log_lines(process_log: Path) -> list[Json]:
     return found
 
 
+def wait_leading(lab: Lab, operator: Operator) -> Operator:
+    """The operator, once it leads; what it logged last is told where it does not."""
+    try:
+        lab.wait_for(lambda: logged(operator, "leading"), START_SECONDS, "the operator to lead")
+    except LabTimeout as error:
+        error.add_note(operator.process.tail())
+        raise
+    return operator
+
+
 def logged(operator: Operator, message: str) -> Json | None:
     """The first line of the operator's log with that message."""
     entries = log_lines(operator.process.log)
@@ -192,6 +202,11 @@ class Workloads:
         return self.lab.api.request(
             "PATCH", resource.path(namespace, name), change, "application/merge-patch+json"
         )
+
+    def patch_status(self, namespace: str, name: str, status: Json) -> Json:
+        """The whole status, as an administrator writes it."""
+        path = SECURE_AI_WORKLOADS.path(namespace, name, "status")
+        return self.lab.api.request("PATCH", path, {"status": status}, "application/merge-patch+json")
 
     def respec(self, namespace: str, name: str = "llm", /, **spec: Any) -> Json:
         """Change parts of the spec."""
@@ -325,6 +340,13 @@ def operator(shared_operator: SharedOperator) -> SharedOperator:
     """One operator, with Vault probed every two seconds and evictions on."""
     shared_operator.ensure_running()
     return shared_operator
+
+
+@pytest.fixture(scope="module")
+def running_operator(operator: SharedOperator) -> SharedOperator:
+    """The same for fixtures of a module: they come before what sees to it for each test."""
+    operator.ensure_running()
+    return operator
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ class Product:
             "wait",
             "--for=condition=Established",
             "crd/secureaiworkloads.secureai.dev",
+            "crd/keyrotationpolicies.secureai.dev",
             "--timeout=5s",
         )
         self.lab.wait_for(lambda: self.lab.kubectl(*established), 30, "the CRDs to be established")
@@ -84,20 +85,25 @@ class Product:
             **self.settings,
         }
 
-    def start_operator(self, **overrides: Any) -> Operator:
-        """Start one as its own ServiceAccount, never as an administrator."""
+    def start_operator(
+        self,
+        kubeconfig: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        **overrides: Any,
+    ) -> Operator:
+        """Start one as its own ServiceAccount, never as an administrator; by `kubeconfig` it may go through a proxy."""
         number = next(_numbers)
         account = (names.OPERATOR_NAMESPACE, names.OPERATOR_SERVICE_ACCOUNT)
         token_file = self.lab.directory / "operator-vault-token"
         token_file.write_text(self.lab.token(*account, audience="vault"))
         config = self.lab.directory / f"operator-{number}.yaml"
         config.write_text(yaml.safe_dump(_merged(self.base_settings(), overrides)))
-        kubeconfig = self.lab.kubeconfig_for(*account)
+        kubeconfig = kubeconfig or self.lab.kubeconfig_for(*account)
         command = [sys.executable, "-m", "secureai_operator.cli.main", "run"]
         process = self.lab.process(
             f"operator-{number}",
             [*command, "--config", str(config), "--kubeconfig", str(kubeconfig)],
-            env={"PYTHONPATH": str(ROOT / "operator")},
+            env={"PYTHONPATH": str(ROOT / "operator"), **(environment or {})},
         )
         process.start()
         return Operator(process, config)

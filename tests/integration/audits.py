@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lab import Lab
+from lab.json_lines import end_of_lines, entries
 from secureai_operator import names
 
 OPERATOR = f"system:serviceaccount:{names.OPERATOR_NAMESPACE}:{names.OPERATOR_SERVICE_ACCOUNT}"
@@ -58,18 +56,10 @@ class VaultRequest:
         return self.operation in _VAULT_WRITES and not self.path.startswith(_VAULT_QUESTIONS)
 
 
-def _lines(log: Path, start: int) -> Iterator[dict[str, Any]]:
-    with log.open("rb") as file:
-        file.seek(start)
-        for line in file:
-            if line.endswith(b"\n"):
-                yield json.loads(line)
-
-
 def kube_requests(log: Path, start: int = 0) -> list[KubeRequest]:
     """All requests of the operator that were answered after the position in the log."""
     found = []
-    for entry in _lines(log, start):
+    for entry, _ in entries(log, start):
         if entry["stage"] != "ResponseComplete" or entry["user"]["username"] != OPERATOR:
             continue
         target = entry.get("objectRef") or {}
@@ -93,7 +83,7 @@ def kube_requests(log: Path, start: int = 0) -> list[KubeRequest]:
 def vault_requests(log: Path, start: int = 0) -> list[VaultRequest]:
     """All requests that were made with the operator's Vault tokens."""
     found = []
-    for entry in _lines(log, start):
+    for entry, _ in entries(log, start):
         account = (entry.get("auth") or {}).get("metadata") or {}
         if (
             entry["type"] != "response"
@@ -120,8 +110,8 @@ class Audit:
     def __post_init__(self) -> None:
         assert self.lab.audit_log is not None
         assert self.lab.vault_audit_log is not None
-        self._kube = self.lab.audit_log.stat().st_size
-        self._vault = self.lab.vault_audit_log.stat().st_size
+        self._kube = end_of_lines(self.lab.audit_log)
+        self._vault = end_of_lines(self.lab.vault_audit_log)
 
     def kube(self, namespace: str | None = None) -> list[KubeRequest]:
         assert self.lab.audit_log is not None

@@ -283,6 +283,7 @@ OWN_RIGHTS = {
     "bindings": rule("rolebindings", "create", group=_RBAC),
     "the-secrets-role": rule("clusterroles", "bind", names=(names.NAMESPACE_SECRETS_ROLE,), group=_RBAC),
     "evictions": rule("pods/eviction", "create"),
+    "restarts": rule("deployments", "patch", group="apps"),
 }
 
 

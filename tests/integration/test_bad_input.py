@@ -92,6 +92,15 @@ WORKLOAD_MISTAKES = [
     Mistake("a data key without a name", keys(dataKeys=[{}]), "spec.keys.dataKeys[0].name", "Required value"),
     Mistake("a data key of odd length", keys(dataKeys=[{"name": "a", "bits": 100}]), "spec.keys.dataKeys[0].bits",
             '"128", "256", "512"'),
+    Mistake("a signing key that derives", keys(type="ed25519", derived=True), "spec.keys.derived",
+            "set type to one of aes256-gcm96, chacha20-poly1305, or remove derived"),
+    Mistake("an RSA key that derives", keys(type="rsa-4096", derived=True), "spec.keys.derived", "or remove derived"),
+    Mistake("a data key of a derived key without a context", keys(derived=True, dataKeys=[{"name": "a"}]), "spec.keys.dataKeys",
+            "with derived: true every data key needs one"),
+    Mistake("a context without a derived key", keys(dataKeys=[{"name": "a", "context": "t"}]), "spec.keys.dataKeys",
+            "without it none may have one"),
+    Mistake("a long context", keys(derived=True, dataKeys=[{"name": "a", "context": "t" * 257}]),
+            "spec.keys.dataKeys[0].context", "may not be more than 256"),
     Mistake("too many data keys", keys(dataKeys=[{"name": f"k{n}"} for n in range(17)]), "spec.keys.dataKeys",
             "must have at most 16 items"),
     # Certificate
@@ -102,6 +111,7 @@ WORKLOAD_MISTAKES = [
     Mistake("a negative duration", {"certificate": {"ttl": "-24h"}}, "spec.certificate.ttl", "from 5m to 2160h"),
     Mistake("a public name", names("example.com"), "spec.certificate.dnsNames[0]", "NAME.NAMESPACE.svc"),
     Mistake("a wildcard name", names("*.team-a.svc"), "spec.certificate.dnsNames[0]", "without wildcards"),
+    Mistake("a name that Vault does not sign", names(f"{'d' * 64}.team-a.svc"), "spec.certificate.dnsNames[0]", "at most 63"),
     Mistake("a name without a namespace", names("llm.svc"), "spec.certificate.dnsNames[0]", "NAME.NAMESPACE.svc"),
     Mistake("a name of the whole cluster", names("llm.svc.cluster.local"), "spec.certificate.dnsNames[0]",
             "NAME.NAMESPACE.svc.cluster.local"),
@@ -160,6 +170,9 @@ WORKLOAD_MISTAKES = [
     Mistake("a name for an address", peer(cidr="example.com"), f"{_PEER}.cidr", _CIDR),
     Mistake("an address inside its network", peer(cidr="10.0.0.1/8"), f"{_PEER}.cidr", "write the network's first address"),
     Mistake("a label key with a space", peer(podLabels={"a b": "c"}), f"{_PEER}.podLabels", "must be a label key"),
+    Mistake("a label key that Kubernetes refuses", peer(podLabels={"k" * 64: "c"}), f"{_PEER}.podLabels", "at most 63"),
+    Mistake("a label key's domain that is none", peer(podLabels={"a..b/c": "d"}), f"{_PEER}.podLabels", "must be a label key"),
+    Mistake("a selector that nothing can match", selector(**{"k" * 64: "c"}), "spec.podSelector.matchLabels", "at most 63"),
     Mistake("a label value with a space", peer(podLabels={"a": "b c"}), f"{_PEER}.podLabels[a]", "must be a label value"),
     Mistake("port 0", port(0), "spec.network.ingress[0].ports[0]", _PORT),
     Mistake("port 65536", port(65536), "spec.network.ingress[0].ports[0]", _PORT),
@@ -192,13 +205,14 @@ WORKLOAD_MISTAKES = [
 
 
 def schedule(**change: Any) -> Json:
-    return {"schedule": change}
+    return {"selector": {}, "schedule": change}
 
 
 _CRON = "must be five fields: minute (0-59), hour (0-23)"
 
 POLICY_MISTAKES = [
-    Mistake("no schedule", {}, "spec.schedule", "Required value"),
+    Mistake("no schedule", {"selector": {}}, "spec.schedule", "Required value"),
+    Mistake("everything by mistake", {"schedule": {"interval": "2h"}}, "spec.selector", "Required value"),
     Mistake("an empty schedule", schedule(), "spec.schedule", "exactly one of cron and interval"),
     Mistake("two schedules", schedule(cron="0 3 * * 0", interval="2h"), "spec.schedule", "exactly one of cron and interval"),
     Mistake("a hot interval", schedule(interval="59m"), "spec.schedule.interval", "from 1h"),
@@ -210,7 +224,7 @@ POLICY_MISTAKES = [
     Mistake("a day that never comes", schedule(cron="0 3 30,31 feb *"), "spec.schedule.cron", "never comes"),
     Mistake("each minute", schedule(cron="* * * * *"), "spec.schedule.cron", "at most once an hour"),
     Mistake("twice an hour", schedule(cron="0,30 * * * *"), "spec.schedule.cron", "at most once an hour"),
-    Mistake("a trial of no length", schedule(interval="2h") | {"retire": {"canary": "30s"}}, "spec.retire.canary", "from 1m"),
+    Mistake("a trial of no length", schedule(interval="2h") | {"retire": {"canary": "0s"}}, "spec.retire.canary", "from 1s"),
     Mistake("a zone of another planet", schedule(cron="0 3 * * 0", timeZone="Mars/Base"), "spec.schedule.timeZone", "IANA"),
     Mistake("the server's zone", schedule(cron="0 3 * * 0", timeZone="Local"), "spec.schedule.timeZone", "IANA"),
     Mistake("a path for a zone", schedule(cron="0 3 * * 0", timeZone="../etc"), "spec.schedule.timeZone", "IANA"),
@@ -253,6 +267,9 @@ def test_a_mistake_in_a_rotation_policy_is_refused_and_explained(lab: Lab, mista
 NEAR_MISSES = {
     "an encrypting key with data keys": keys(type="rsa-4096", dataKeys=[{"name": "a"}]),
     "a signing key without data keys": keys(type="ed25519"),
+    "a derived key with contexts": keys(derived=True, dataKeys=[{"name": "a", "context": "t"}]),
+    "a derived key without data keys": keys(derived=True, type="chacha20-poly1305"),
+    "a signing key that says it does not derive": keys(type="ed25519", derived=False),
     "the shortest certificate": {"certificate": {"ttl": "5m"}},
     "the longest certificate": {"certificate": {"ttl": "2160h"}},
     "minutes and seconds": {"certificate": {"ttl": "59m60s"}},
@@ -331,7 +348,7 @@ def test_a_hostile_name_of_a_role_or_object_is_refused(lab: Lab, value: str) -> 
 
 @pytest.mark.parametrize("name", ["a" * 53, "llm.v2"], ids=["53 characters", "a dot"])
 def test_a_name_that_does_not_fit_is_refused_with_what_fits(lab: Lab, name: str) -> None:
-    for manifest in (workload({}, name), policy({"schedule": {"interval": "2h"}}, name)):
+    for manifest in (workload({}, name), policy(schedule(interval="2h"), name)):
         (cause,) = create(lab, "default", manifest, dry_run=True).causes
         assert cause.field == "metadata.name"
         assert "at most 52 characters" in cause.message
@@ -354,10 +371,37 @@ IMMUTABLE = [
             "spec.keys.dataKeys[1]", "add a data key with another name"),
 ]  # fmt: skip
 
+PLAIN: Json = {"keys": {}}
+DERIVED: Json = {
+    "keys": {"derived": True, "dataKeys": [{"name": "a", "context": "t"}, {"name": "b", "context": "t"}]}
+}
+
+IMMUTABLE_DERIVATION = [
+    (PLAIN, Mistake("a key that derives now", keys(derived=True), "spec.keys.derived", "make a new workload")),
+    (DERIVED, Mistake("a key that derives no more", keys(derived=False, dataKeys=[]), "spec.keys.derived", "make a new workload")),
+    (DERIVED, Mistake("derived left out", keys(derived=None, dataKeys=[]), "spec.keys.derived", "make a new workload")),
+    (DERIVED, Mistake("another context", keys(dataKeys=[{"name": "a", "context": "u"}, {"name": "b", "context": "t"}]),
+                      "spec.keys.dataKeys[0]", "add a data key with another name")),
+    (PLAIN, Mistake("a customer who brings the key now", keys(custody="customer-managed"), "spec.keys.custody",
+                    "make a new workload")),
+    (DERIVED, Mistake("a customer who holds the key now", keys(custody="hold-your-own-key"), "spec.keys.custody",
+                      "make a new workload")),
+]  # fmt: skip
+
 
 @pytest.mark.parametrize("mistake", IMMUTABLE, ids=str)
 def test_what_cannot_change_is_refused_and_explained(lab: Lab, namespace: str, mistake: Mistake) -> None:
     assert create(lab, namespace, workload(BASE)).accepted
+    assert_refused(merge(lab, namespace, workload(), {"spec": mistake.spec}), mistake)
+
+
+@pytest.mark.parametrize(
+    ("base", "mistake"), IMMUTABLE_DERIVATION, ids=[mistake.what for _, mistake in IMMUTABLE_DERIVATION]
+)
+def test_a_derivation_or_custody_cannot_change_and_it_is_explained(
+    lab: Lab, namespace: str, base: Json, mistake: Mistake
+) -> None:
+    assert create(lab, namespace, workload(base)).accepted
     assert_refused(merge(lab, namespace, workload(), {"spec": mistake.spec}), mistake)
 
 

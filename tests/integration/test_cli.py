@@ -9,8 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +25,9 @@ from secureai_operator.api.resources import (
     VALIDATING_ADMISSION_POLICY_BINDINGS,
 )
 from secureai_operator.cli.exits import NO, OK, UNANSWERED, USAGE
-from secureai_operator.cli.main import main
 from tests.fixtures_operator import SharedOperator, Workloads
 from tests.integration.installation import author
+from tests.integration.verbs import Secureai, as_administrator
 from tests.product import Product
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("operator")]
@@ -39,36 +37,10 @@ RULE = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["llm-c
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a verb printed and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Secureai = Callable[..., Said]
-
-
 @pytest.fixture
 def secureai(lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Secureai:
     """Run a verb as the lab's administrator, without access to Vault."""
-    monkeypatch.setenv("KUBECONFIG", str(lab.admin_kubeconfig))
-    monkeypatch.delenv("VAULT_ADDR", raising=False)
-    monkeypatch.delenv("VAULT_TOKEN", raising=False)
-
-    def run(*words: str) -> Said:
-        capsys.readouterr()
-        code = main(words)
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
+    return as_administrator(lab, capsys, monkeypatch)
 
 
 @pytest.fixture
@@ -344,7 +316,7 @@ def test_a_policy_that_refuses_nothing_fails_the_check(
 def test_rights_that_are_missing_or_too_many_are_named(secureai: Secureai, config: str) -> None:
     poor = secureai("check", "--config", config, "--as", "system:serviceaccount:default:default")
     assert poor.code == NO
-    assert "may not list secureaiworkloads" in poor.out
+    assert "may not get secureaiworkloads" in poor.out
     rich = secureai("check", "--config", config, "--as", "self", "-o", "json").json
     dangerous = next(item for item in rich if item["name"] == "nothing dangerous")
     assert dangerous["verdict"] == "WARN"

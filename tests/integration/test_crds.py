@@ -64,7 +64,7 @@ def test_the_smallest_workload_is_stored_with_all_its_defaults(
 
 
 def test_a_rotation_policy_is_stored_with_all_its_defaults(lab: Lab, namespace: str) -> None:
-    spec = {"schedule": {"interval": "720h"}}
+    spec = {"selector": {}, "schedule": {"interval": "720h"}}
     stored = create(lab, namespace, policy(spec)).body["spec"]
     complete = KeyRotationPolicySpec.model_validate(spec)
     assert KeyRotationPolicySpec.model_validate(stored) == complete
@@ -120,8 +120,9 @@ STATUS = {
     "vault": {"connection": "default", "name": "saw.main.team-a.llm", "applied": "6f1ed002ab559585", "transitMount": "saw-transit",
               "pkiMount": "saw-pki", "authMount": "kubernetes"},
     "key": {"type": "aes256-gcm96", "custody": "service-managed", "latestVersion": 7, "minDecryptionVersion": 1,
-            "createdAt": NOW},
-    "dataKeys": [{"name": "model", "keyVersion": 1, "wrapped": "vault:v1:bm90IGEgcmVhbCBrZXk="}],
+            "minAvailableVersion": 1, "imported": False, "latestVersionAt": NOW, "createdAt": NOW},
+    "dataKeys": [{"name": "model", "keyVersion": 1, "wrapped": "vault:v1:bm90IGEgcmVhbCBrZXk=", "generation": 2,
+                  "context": "tenant-42"}],
     "certificate": {"serial": "5b:1c", "notAfter": NOW, "renewalTime": NOW},
     "binding": {"ready": True, "enforce": True, "podLabels": {"secureai.dev/workload": "llm"},
                 "serviceAccountName": "saw-llm", "audience": "vault://main/team-a/llm",
@@ -132,7 +133,8 @@ STATUS = {
     "lastDrift": {"time": NOW, "kind": "Role", "name": "saw-llm", "field": "rules", "action": "Healed"},
     "rotation": {
         "phase": "Observing", "version": 7, "target": 7, "fromVersion": 6, "trigger": "Scheduled", "requestId": "a",
-        "policy": "team-a/weekly", "ruledSince": NOW, "scheduledFor": NOW, "plannedAt": NOW, "doubtUntil": NOW,
+        "emergencyRequestId": "b", "decryptFailure": "c", "retirementRequest": "d",
+        "policy": "team-a/weekly", "schedule": "6f1ed002ab559585", "ruledSince": NOW, "scheduledFor": NOW, "plannedAt": NOW, "doubtUntil": NOW,
         "rotatedAt": NOW, "rewrappedAt": NOW, "itemsRewrapped": 1, "retireAt": NOW,
         "retirements": [{"below": 7, "at": NOW, "emergency": False}], "raising": 5, "minimumBefore": 4,
         "canaryUntil": NOW, "retirementHeld": False, "retiredBelow": 4, "trimming": 0, "oldestVersionInUse": 7,
@@ -140,6 +142,10 @@ STATUS = {
         "history": [{"fromVersion": 6, "toVersion": 7, "trigger": "Scheduled", "startedAt": NOW, "finishedAt": NOW,
                      "itemsRewrapped": 1, "result": "Done"}],
     },
+    "emergency": {"requestId": "b", "startedAt": NOW, "certificate": "5b:1c", "serviceAccount": "uid-1", "finishedAt": NOW,
+                  "steps": [{"step": "AccessWithdrawn", "at": NOW, "milliseconds": 12, "skipped": "because"}]},
+    "dataKeyRotation": {"requestId": "e", "madeAt": NOW, "shownAt": NOW, "restartedAt": NOW, "restarted": ["Deployment/llm"],
+                        "left": ["Job/train"]},
     "resync": "1",
 }  # fmt: skip
 
@@ -168,7 +174,7 @@ def test_kubectl_shows_the_columns_by_the_short_name(lab: Lab, namespace: str) -
 
 def test_the_category_lists_both_kinds(lab: Lab, namespace: str) -> None:
     create(lab, namespace, workload())
-    create(lab, namespace, policy({"schedule": {"interval": "720h"}}))
+    create(lab, namespace, policy({"selector": {}, "schedule": {"interval": "720h"}}))
     listed = lab.kubectl("-n", namespace, "get", "secureai", "-o", "name").stdout.split()
     assert sorted(listed) == ["keyrotationpolicy.secureai.dev/weekly", "secureaiworkload.secureai.dev/llm"]
 
@@ -218,7 +224,7 @@ def _example(info: FieldInfo) -> Any:
 def examples() -> list[Any]:
     """Each field of both specs with its own example."""
     found = []
-    for kind, base in ((workload, {}), (policy, {"schedule": {"interval": "720h"}})):
+    for kind, base in ((workload, {}), (policy, {"selector": {}, "schedule": {"interval": "720h"}})):
         model = SecureAIWorkloadSpec if kind is workload else KeyRotationPolicySpec
         for name, info in model.model_fields.items():
             field = info.alias or name
@@ -239,7 +245,7 @@ def largest(namespace: str) -> dict[str, Any]:
     def label(n: int) -> str:
         return f"{n:02}".ljust(63, "x")
 
-    labels = {f"{'d' * 57}.{n:03}/{'k' * 250}{n:03}": label(n) for n in range(8)}
+    labels = {f"{'d' * 185}.{n:03}/{'k' * 60}{n:03}": label(n) for n in range(8)}
     peers = [{"namespace": label(n), "podLabels": labels} for n in range(16)]
     ports = [f"{65520 + n}/SCTP" for n in range(16)]
     rule = {
@@ -256,7 +262,7 @@ def largest(namespace: str) -> dict[str, Any]:
         "access": {"rules": [rule] * 8, "roleRefs": [{"kind": "ClusterRole", "name": f"{'r' * 252}{n}"} for n in range(4)]},
         "network": {"ingress": [{"from": peers, "ports": ports}] * 16, "egress": [{"to": peers, "ports": ports}] * 16},
         "confidential": {"tolerations": [
-            {"key": f"{'d' * 60}/{'k' * 256}", "operator": "Equal", "value": label(n)} for n in range(8)
+            {"key": f"{'d' * 189}/{'k' * 63}", "operator": "Equal", "value": label(n)} for n in range(8)
         ]},
     }  # fmt: skip
 

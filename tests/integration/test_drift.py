@@ -6,6 +6,7 @@ import base64
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -584,3 +585,25 @@ def test_the_right_on_secrets_comes_back(workloads: Workloads, namespace: str) -
     workloads.delete(namespace, names.keys_secret("llm"), SECRETS)
     workloads.wait_object(SECRETS, namespace, names.keys_secret("llm"))
     workloads.wait_ready(namespace)
+
+
+def test_the_right_on_secrets_comes_back_however_late_the_authorizer_learns_of_its_loss(
+    workloads: Workloads, namespace: str
+) -> None:
+    """For a moment the API server still says that the operator may, and then it may not."""
+    workloads.ready(namespace, keys={"dataKeys": [{"name": "model"}]})
+    for _ in range(40):
+        gone = workloads.wait_object(ROLE_BINDINGS, namespace, names.NAMESPACE_SECRETS_ROLE)["metadata"][
+            "uid"
+        ]
+        workloads.delete(namespace, names.NAMESPACE_SECRETS_ROLE, ROLE_BINDINGS)
+        workloads.wait_object(
+            ROLE_BINDINGS,
+            namespace,
+            names.NAMESPACE_SECRETS_ROLE,
+            partial(is_another, gone),
+        )
+
+
+def is_another(uid: str, live: Json) -> bool:
+    return bool(live["metadata"]["uid"] != uid)

@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import signal
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,8 +18,10 @@ import pytest
 import yaml
 
 from lab import Lab
+from lab.json_lines import end_of_lines
 from secureai_operator import names
 from secureai_operator.api.resources import LEASES, NETWORK_POLICIES
+from secureai_operator.runtime.identity import POD_UID
 from tests.fixtures_operator import START_SECONDS, SharedOperator, Workloads, eventually, logged, telemetry
 from tests.integration.audits import OPERATOR
 from tests.product import ROOT, Operator, Product
@@ -57,7 +60,7 @@ class Member:
     def start(cls, lab: Lab, product: Product, **overrides: Any) -> Member:
         assert lab.audit_log is not None
         assert lab.vault_audit_log is not None
-        since = lab.audit_log.stat().st_size, lab.vault_audit_log.stat().st_size
+        since = end_of_lines(lab.audit_log), end_of_lines(lab.vault_audit_log)
         operator = product.start_operator(**overrides)
         return cls(lab, operator, *since, f"JTI={_token_id(lab)}")
 
@@ -278,6 +281,26 @@ def test_a_killed_leader_is_followed_when_its_lease_runs_out(
     assert_all_json(pair.second.operator)
 
 
+def test_a_container_started_again_in_its_pod_does_not_wait_for_its_own_lease(
+    lab: Lab, product: Product, workloads: Workloads, namespace: str
+) -> None:
+    """With a Lease of a minute: nobody who waited for it would be seen to lead."""
+    pod = {POD_UID: str(uuid.uuid4())}
+    killed = Member.start(lab, product, environment=pod, leaseSeconds=60)
+    killed.wait_logged("leading")
+    workloads.ready(namespace)
+    killed.operator.process.kill()
+    workloads.delete(namespace, ALLOW, NETWORK_POLICIES)
+
+    restarted = Member.start(lab, product, environment=pod, leaseSeconds=60)
+    try:
+        restarted.wait_logged("leading")
+        assert holder(workloads) == restarted.identity != killed.identity
+        workloads.wait_object(NETWORK_POLICIES, namespace, ALLOW, deadline=HANDOVER_SECONDS)
+    finally:
+        restarted.operator.stop()
+
+
 def owned_writes(member: Member) -> list[tuple[str, str, str]]:
     """Its writes anywhere, but for its attempts to keep the Lease."""
     return [write for write in member.writes() if write[1] != "leases"]
@@ -371,7 +394,7 @@ def test_every_documented_metric_is_served_and_no_other(
     workloads.ready(namespace)
     heals(workloads, namespace)
     served = set(re.findall(r"^# TYPE (secureai_\w+) ", operator.telemetry.metrics(), re.MULTILINE))
-    table = (ROOT / "docs/operations.md").read_text()
+    table = (ROOT / "docs/metrics.md").read_text()
     documented = set(re.findall(r"^\| `(secureai_\w+)", table, re.MULTILINE))
     assert {name for name in served if not name.endswith("_created")} == documented
     assert operator.telemetry.metric("secureai_drift_total", kind="NetworkPolicy") >= 1

@@ -11,6 +11,7 @@ import pytest
 from lab import Lab, wait_until
 from secureai_operator.api.resources import LEASES
 from secureai_operator.clients.kube import AioKube, KubeLease, KubeSettings
+from secureai_operator.runtime.identity import Identity
 from secureai_operator.runtime.lease import Elector, LeaseSettings
 
 pytestmark = pytest.mark.integration
@@ -25,7 +26,9 @@ async def kube(lab: Lab) -> AsyncIterator[AioKube]:
 async def test_a_handover_takes_less_than_two_seconds_and_never_has_two_leaders(
     kube: AioKube, namespace: str
 ) -> None:
-    electors = [Elector(KubeLease(kube, namespace, "operator"), f"replica-{number}") for number in range(3)]
+    electors = [
+        Elector(KubeLease(kube, namespace, "operator"), Identity(f"replica-{number}")) for number in range(3)
+    ]
     tasks = [asyncio.create_task(elector.run()) for elector in electors]
     for _ in electors:
         pending = [elector for elector, task in zip(electors, tasks, strict=True) if not task.done()]
@@ -49,7 +52,7 @@ async def test_leadership_survives_an_outage_shorter_than_its_deadline(
     kube: AioKube, lab: Lab, namespace: str
 ) -> None:
     patient = LeaseSettings(duration=60, renew=0.5, renew_deadline=50)
-    elector = Elector(KubeLease(kube, namespace, "operator"), "replica", settings=patient)
+    elector = Elector(KubeLease(kube, namespace, "operator"), Identity("replica"), settings=patient)
     task = asyncio.create_task(elector.run())
     await asyncio.wait_for(elector.wait_until_leader(), 2)
     before = await kube.get(LEASES, namespace, "operator")
@@ -71,7 +74,7 @@ async def test_leadership_survives_an_outage_shorter_than_its_deadline(
 async def test_leadership_ends_with_an_outage_before_anybody_else_could_take_over(
     kube: AioKube, lab: Lab, namespace: str
 ) -> None:
-    elector = Elector(KubeLease(kube, namespace, "operator"), "replica")
+    elector = Elector(KubeLease(kube, namespace, "operator"), Identity("replica"))
     task = asyncio.create_task(elector.run())
     await asyncio.wait_for(elector.wait_until_leader(), 2)
     await asyncio.to_thread(lab.stop_apiserver)

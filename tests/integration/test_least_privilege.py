@@ -12,9 +12,19 @@ import yaml
 
 from lab import Lab
 from secureai_operator import names
-from secureai_operator.api.resources import NETWORK_POLICIES, ROLE_BINDINGS, ROLES, SECRETS, SERVICE_ACCOUNTS
+from secureai_operator.api.resources import (
+    NETWORK_POLICIES,
+    ROLE_BINDINGS,
+    ROLES,
+    SECRETS,
+    SECURE_AI_WORKLOADS,
+    SERVICE_ACCOUNTS,
+)
 from tests.fixtures_operator import SharedOperator, Workloads
 from tests.integration.audits import EXPECTED_DENIALS, OPERATOR, KubeRequest, kube_requests
+from tests.integration.restarting import mark
+from tests.integration.rotations import policy, wait_policy
+from tests.integration.running import ROLLED, live_pods, running
 from tests.product import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("operator")]
@@ -105,6 +115,10 @@ def life(lab: Lab, workloads: Workloads, namespace: str, operator: SharedOperato
     workloads.respec(namespace, access={"roleRefs": [{"name": "reader"}]})
     workloads.wait_condition(namespace, "llm", "AccessGranted", "True")
     workloads.wait_event(namespace, "llm", "PodReplaced", deadline=20)
+    _rotate_data_keys(lab, workloads, namespace)
+    policy(lab, namespace)
+    wait_policy(workloads, namespace, selected=1)
+    _replace_identity(workloads, namespace)
 
     for resource, name, change in (
         (SERVICE_ACCOUNTS, "saw-llm", {"automountServiceAccountToken": True}),
@@ -128,6 +142,41 @@ def life(lab: Lab, workloads: Workloads, namespace: str, operator: SharedOperato
     workloads.wait_absent(SECRETS, namespace, "saw-llm-tls")
     workloads.wait_absent(ROLES, namespace, "saw-llm")
     _leave_orphans(lab, workloads, namespace)
+
+
+def _rotate_data_keys(lab: Lab, workloads: Workloads, namespace: str) -> None:
+    """What runs the workload's pods is restarted for them, one of each kind."""
+    for resource in ROLLED:
+        manifest = running(resource, "restarted")
+        manifest["spec"]["selector"] = {"matchLabels": {"run": resource.plural}}
+        manifest["spec"]["template"]["metadata"]["labels"] = {"app": "llm", "run": resource.plural}
+        lab.api.request("POST", resource.path(namespace), manifest)
+    kinds = {"ReplicaSet", "StatefulSet", "DaemonSet"}
+
+    def all_run() -> bool:
+        pods = live_pods(lab, namespace, "llm").values()
+        return kinds <= {
+            pod["metadata"]["ownerReferences"][0]["kind"]
+            for pod in pods
+            if "run" in pod["metadata"]["labels"]
+        }
+
+    lab.wait_for(all_run, 20, "pods of each kind")
+    asked = {"metadata": {"annotations": {names.ROTATE_DATA_KEYS_ANNOTATION: "1"}}}
+    workloads.patch(namespace, "llm", asked)
+    for resource in ROLLED:
+        workloads.wait_object(resource, namespace, "restarted", lambda live: bool(mark(live)), deadline=20)
+
+
+def _replace_identity(workloads: Workloads, namespace: str) -> None:
+    """An emergency is the only one that deletes a ServiceAccount."""
+    asked = {"metadata": {"annotations": {names.EMERGENCY_ANNOTATION: "1"}}}
+    workloads.patch(namespace, "llm", asked)
+
+    def is_over(live: Json) -> bool:
+        return bool((live["status"].get("emergency") or {}).get("finishedAt"))
+
+    workloads.wait_object(SECURE_AI_WORKLOADS, namespace, "llm", is_over, deadline=60)
 
 
 def _leave_orphans(lab: Lab, workloads: Workloads, namespace: str) -> None:

@@ -84,6 +84,7 @@ def test_an_empty_spec_becomes_ready_and_secure(workloads: Workloads, namespace:
         "ConfidentialSchedulable": ("True", "Schedulable"),
         "PodsBound": ("True", "NoPods"),
         "VaultReachable": ("True", "VaultHealthy"),
+        "RotationOnTrack": ("True", "NoRotationPolicy"),
         "DriftDetected": ("False", "NoDrift"),
     }
     assert status["binding"]["ready"] is True

@@ -17,9 +17,13 @@ pytestmark = pytest.mark.integration
 
 OVERLAY = BASE.parent / "overlays" / "webhook"
 GRANTED = {
-    ("secureai.dev", "secureaiworkloads", ""): "list patch watch",
+    # Read once more before what cannot be undone: a watch may be late.
+    ("secureai.dev", "secureaiworkloads", ""): "get list patch watch",
     ("secureai.dev", "secureaiworkloads/status", ""): "patch",
-    ("", "serviceaccounts", ""): "create get list patch watch",
+    ("secureai.dev", "keyrotationpolicies", ""): "list watch",
+    ("secureai.dev", "keyrotationpolicies/status", ""): "patch",
+    # Deleted only in an emergency, to make the old one's tokens worthless.
+    ("", "serviceaccounts", ""): "create delete get list patch watch",
     ("rbac.authorization.k8s.io", "roles", ""): "create delete get list patch watch",
     ("rbac.authorization.k8s.io", "rolebindings", ""): "create delete get list patch watch",
     ("networking.k8s.io", "networkpolicies", ""): "create delete get list patch watch",
@@ -29,11 +33,20 @@ GRANTED = {
     ("", "pods/eviction", ""): "create",
     ("", "nodes", ""): "list watch",
     ("node.k8s.io", "runtimeclasses", ""): "list watch",
-    ("", "namespaces", ""): "get",
+    ("", "namespaces", ""): "get list watch",
     ("", "events", ""): "create",
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies", "secureai-bind-pods"): "get",
 }
 """All that the operator may do cluster-wide, besides the ceiling. A change here is a change of its trust: argue for it."""
+
+GRANTED_WHERE_A_WORKLOAD_IS = {
+    ("", "secrets", ""): "create delete get list patch watch",
+    ("apps", "deployments", ""): "get patch",
+    ("apps", "statefulsets", ""): "get patch",
+    ("apps", "daemonsets", ""): "get patch",
+    ("apps", "replicasets", ""): "get",
+}
+"""All that it may do besides in a namespace that holds a workload."""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +69,11 @@ def grants(role: Json) -> Iterator[tuple[tuple[str, str, str], str]]:
 
 def test_the_operator_holds_exactly_this(manifests: list[Json]) -> None:
     assert dict(grants(one(manifests, "ClusterRole", "secureai-operator"))) == GRANTED
+
+
+def test_the_operator_holds_exactly_this_where_a_workload_is(manifests: list[Json]) -> None:
+    role = one(manifests, "ClusterRole", names.NAMESPACE_SECRETS_ROLE)
+    assert dict(grants(role)) == GRANTED_WHERE_A_WORKLOAD_IS
 
 
 def test_no_role_has_a_wildcard_or_a_verb_that_makes_more_rights(manifests: list[Json]) -> None:

@@ -28,6 +28,9 @@ Json = dict[str, Any]
 _HERE = "integration/test_reasons.py"
 _LIFE, _DRIFT = "integration/test_lifecycle.py", "integration/test_drift.py"
 _DELETION, _OUTAGE = "integration/test_deletion.py", "integration/test_vault_outage.py"
+_ROTATION, _EMERGENCY = "integration/test_rotation.py", "integration/test_emergency.py"
+_TRIM = "integration/test_trim.py"
+_CUSTODY = "integration/test_custody.py"
 _READY = f"{_LIFE}::test_an_empty_spec_becomes_ready_and_secure"
 _NAMED = f"{_OUTAGE}::test_an_outage_is_named_borne_and_over_in_time"
 
@@ -64,7 +67,7 @@ MADE_BY: dict[str, str] = {
     "VaultRejected": f"{_OUTAGE}::test_what_vault_will_never_accept_is_no_outage",
     "KeyLost": f"{_OUTAGE}::test_a_lost_key_is_named_and_never_made_anew",
     "KeyReplaced": f"{_OUTAGE}::test_a_replaced_key_is_not_taken_for_the_old_one",
-    "KeyConfigurationDrift": f"{_OUTAGE}::test_a_key_of_another_type_is_not_used",
+    "ImmutableFieldDrift": f"{_OUTAGE}::test_a_key_of_another_type_is_not_used",
     "DataKeyLost": f"{_OUTAGE}::test_a_data_key_that_no_version_wraps_is_lost",
     "KeyExposed": f"{_DRIFT}::test_an_exposed_key_is_told_and_stays_in_use",
     "KeyDeletionEnabled": f"{_DRIFT}::test_deletion_of_the_key_is_forbidden_again",
@@ -82,8 +85,28 @@ MADE_BY: dict[str, str] = {
     "RulesGranted": f"{_HERE}::test_granted_rules",
     "RoleNotFound": f"{_HERE}::test_a_role_that_does_not_exist",
     "ConnectionNotConfigured": f"{_HERE}::test_an_unknown_connection",
-    "CustodyNotSupported": f"{_HERE}::test_a_custody_that_is_not_supported",
-    "Waiting": f"{_HERE}::test_a_custody_that_is_not_supported",
+    "CustodyMismatch": f"{_HERE}::test_a_custody_that_the_connection_is_not_for",
+    "Waiting": f"{_HERE}::test_a_custody_that_the_connection_is_not_for",
+    "CustomerLocked": f"{_CUSTODY}::test_a_customer_locks_and_unlocks_their_key",
+    "AwaitingKeyMaterial": f"{_CUSTODY}::test_a_key_that_the_customer_is_to_bring_is_awaited_and_used",
+    "NoRotationPolicy": f"{_ROTATION}::test_a_workload_that_no_policy_selects_says_so",
+    "RotationScheduled": f"{_ROTATION}::test_a_schedule_rotates_a_key_at_its_time_and_once",
+    "RotationRests": f"{_ROTATION}::test_a_dry_run_says_what_would_happen_and_does_nothing",
+    "PolicyRests": f"{_ROTATION}::test_a_dry_run_says_what_would_happen_and_does_nothing",
+    "PolicyActive": f"{_ROTATION}::test_a_policy_says_whether_it_rules_anything",
+    "PolicySelectsNothing": f"{_ROTATION}::test_a_policy_says_whether_it_rules_anything",
+    "KeyRotated": f"{_ROTATION}::test_a_request_rotates_the_key_and_rewraps_its_data_keys",
+    "VersionsRetired": f"{_ROTATION}::test_an_old_version_retires_when_nothing_is_wrapped_by_it",
+    "RetirementUnproven": f"{_ROTATION}::test_a_version_that_nothing_proves_to_be_out_of_use_stays_and_says_why",
+    "RetirementRolledBack": f"{_ROTATION}::test_a_failed_decrypt_brings_the_old_versions_back_until_somebody_asks_again",
+    "RetireRoleMissing": f"{_ROTATION}::test_nothing_is_destroyed_without_an_identity_that_may",
+    "VersionsDestroyed": f"{_TRIM}::test_retired_versions_are_destroyed_where_policy_and_platform_say_so",
+    "KeyVersionDestroyed": f"{_ROTATION}::test_a_version_trimmed_behind_our_back_is_told_and_nothing_goes_on",
+    "DataKeysRotated": f"{_ROTATION}::test_new_data_keys_stand_beside_the_earlier_ones",
+    "RolloutRestarted": f"{_ROTATION}::test_what_reads_data_keys_is_restarted_once",
+    "EmergencyStarted": f"{_EMERGENCY}::test_everything_is_made_anew_and_what_was_stolen_is_worth_nothing",
+    "EmergencyFinished": f"{_EMERGENCY}::test_everything_is_made_anew_and_what_was_stolen_is_worth_nothing",
+    "AccessWithdrawn": f"{_EMERGENCY}::test_access_is_gone_while_it_is_under_way_and_stays_gone_until_it_can_go_on",
     "Suspended": f"{_HERE}::test_suspended",
     "AuditOnly": f"{_HERE}::test_audit_only",
     "PlacementOff": f"{_HERE}::test_placement_off",
@@ -105,10 +128,13 @@ UNIT_ONLY: dict[str, str] = {
     "PlatformUnsupported": "the CRD refuses it before it gets here",
     "Progressing": "it lasts milliseconds",
     "InternalError": "a defect would be needed",
-    "KeyVersionDestroyed": "decided by the rotation core; nothing carries it out yet",
-    "AwaitingKeyMaterial": "decided by the rotation core; nothing carries it out yet",
-    "RetirementUnproven": "decided by the rotation core; nothing carries it out yet",
-    "RetirementRolledBack": "decided by the rotation core; nothing carries it out yet",
+    "RotationRefused": "Vault refuses nothing of it that was not refused before",
+    "RotationMissed": "the shortest starting deadline is a minute, and has to pass with Vault or the operator away",
+    "KeyArchiveFull": "it takes hundreds of versions",
+    "DataKeysFull": "it takes ninety-six data keys",
+    "RotationUnderWay": "it lasts milliseconds",
+    "RotationPending": "it lasts milliseconds",
+    "RotationsFailing": "of a policy: the status of its workloads says the same, and is tested",
     "KubernetesUnavailable": "nothing can be said of it while the API server is away",
     "VaultNotInitialized": "the lab's Vault is initialised once",
     "CertificateExpired": "the shortest certificate lives five minutes",
@@ -177,9 +203,11 @@ def test_an_unknown_connection(workloads: Workloads, namespace: str) -> None:
 
 
 @operated
-def test_a_custody_that_is_not_supported(workloads: Workloads, namespace: str) -> None:
-    workloads.create(namespace, keys={"custody": "customer-managed"})
-    workloads.wait_condition(namespace, "llm", "KeyReady", "False", "CustodyNotSupported")
+def test_a_custody_that_the_connection_is_not_for(workloads: Workloads, namespace: str) -> None:
+    workloads.create(namespace, keys={"custody": "hold-your-own-key"})
+    found = workloads.wait_condition(namespace, "llm", "KeyReady", "False", "CustodyMismatch")
+    assert "customer-held" in found["message"]
+    workloads.wait_condition(namespace, "llm", "Stalled", "True", "CustodyMismatch")
     workloads.wait_condition(namespace, "llm", "IdentityReady", "False", "Waiting")
 
 

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from lab import Lab
+from lab.json_lines import end_of_lines
 from secureai_operator import names
 from secureai_operator.api.resources import (
     CONFIG_MAPS,
@@ -229,7 +230,7 @@ def refusal_by_vault(life: Life, namespace: str, product: Product) -> None:
 def life(lab: Lab, workloads: Workloads, operator: SharedOperator, namespace: str, product: Product) -> Life:
     """All of it, from the operator's start to a workload's end."""
     assert lab.audit_log is not None
-    lived = Life(lab, workloads, operator, lab.audit_log, lab.audit_log.stat().st_size)
+    lived = Life(lab, workloads, operator, lab.audit_log, end_of_lines(lab.audit_log))
     operator.restart()
     lived.learn_identities()
     for name in ("llm", "gone"):
@@ -268,7 +269,7 @@ def test_what_is_planted_is_found(
 ) -> None:
     """The search above is only worth what it finds: every kind of secret, wherever it is told."""
     assert lab.audit_log is not None
-    life = Life(lab, workloads, operator, lab.audit_log, lab.audit_log.stat().st_size)
+    life = Life(lab, workloads, operator, lab.audit_log, end_of_lines(lab.audit_log))
     workloads.ready(namespace, **FULL)
     life.learn_identities()
     life.learn_workload(namespace, "llm")

@@ -377,7 +377,7 @@ def test_a_replaced_key_is_not_taken_for_the_old_one(lab: Lab, workloads: Worklo
 def test_a_key_of_another_type_is_not_used(lab: Lab, workloads: Workloads, namespace: str) -> None:
     lab.vault_request("POST", f"{TRANSIT}/keys/{vault_name(namespace)}", {"type": "chacha20-poly1305"})
     workloads.create(namespace)
-    workloads.wait_condition(namespace, "llm", "KeyReady", "False", "KeyConfigurationDrift")
+    workloads.wait_condition(namespace, "llm", "KeyReady", "False", "ImmutableFieldDrift")
     assert workloads.get(namespace)["status"]["binding"]["ready"] is False
 
 
