@@ -28,7 +28,7 @@ PAUSE_SECONDS = (0.1, 0.2)
 into step with the API server's own clock."""
 
 KINDS = (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS, NETWORK_POLICIES, SECRETS)
-_CERTIFICATE = "kubernetes.io/tls"
+CERTIFICATE = "kubernetes.io/tls"
 
 _CHANGES: dict[str, Json] = {
     "serviceaccounts": {"automountServiceAccountToken": True},
@@ -61,7 +61,7 @@ def attacks(watcher: Watcher, samples: int, rng: random.Random) -> list[Attack]:
     groups: dict[str, list[Place]] = defaultdict(list)
     for place, item in sorted(watcher.latest.items()):
         if item["metadata"]["name"] != names.NAMESPACE_SECRETS_ROLE:
-            groups["certificates" if item.get("type") == _CERTIFICATE else place[0]].append(place)
+            groups["certificates" if item.get("type") == CERTIFICATE else place[0]].append(place)
     for places in groups.values():
         rng.shuffle(places)
     turns = sorted(groups)
@@ -86,7 +86,7 @@ async def measure_healing(rig: Rig, *, samples: int, seed: int, healer: dict[str
         before = rig.cpu(**healer)
         rng = random.Random(seed)  # noqa: S311 - an order, no secret
         for attack in attacks(watcher, samples, rng):
-            written, healed = await _one(rig, watcher, attack)
+            written, healed = await attacked(rig, watcher, attack)
             foreign.append(written)
             latencies.append(healed)
             groups[attack.what].append(healed)
@@ -107,10 +107,11 @@ async def measure_healing(rig: Rig, *, samples: int, seed: int, healer: dict[str
     }
 
 
-async def _one(rig: Rig, watcher: Watcher, attack: Attack) -> tuple[float, float]:
+async def attacked(rig: Rig, watcher: Watcher, attack: Attack) -> tuple[float, float]:
+    """Seconds until the foreign write was answered, and until the watch shows it healed."""
     plural, namespace, name = attack.place
     right = watcher.latest[attack.place]
-    healed = watcher.expect(attack.place, _healed(right, certificate=attack.certificate))
+    healed = watcher.expect(attack.place, shows_healed(right, certificate=attack.certificate))
     started = time.perf_counter()
     if attack.deletes:
         await rig.kube.delete(attack.resource, namespace, name)
@@ -122,7 +123,7 @@ async def _one(rig: Rig, watcher: Watcher, attack: Attack) -> tuple[float, float
     return written - started, at - started
 
 
-def _healed(right: Json, *, certificate: bool) -> Any:
+def shows_healed(right: Json, *, certificate: bool) -> Any:
     """Told when an event shows a later object that says what the right one said; a new certificate may differ."""
     wanted, version = _content(right, certificate=certificate), right["metadata"]["resourceVersion"]
 

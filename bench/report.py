@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bench import report_fleet, report_keys, report_peers, report_storm
 from bench.goals import Line, lines
+from bench.rig import COMPONENTS
 
 Json = dict[str, Any]
 
@@ -20,17 +22,25 @@ def terminal(run: Json) -> str:
     """Readable without colour and in a narrow window."""
     made = [*_head(run), ""]
     goals = lines(run)
-    width = max(len(line.what) for line in goals)
+    width = max((len(line.what) for line in goals), default=0)
     for line in goals:
         verdict = "met" if line.met else "NOT MET"
-        made.append(f"{line.what:<{width}}  {line.goal:>9}  {line.measured:>12}  {verdict}")
+        spread = f"  ({line.spread})" if line.spread else ""
+        made.append(f"{line.what:<{width}}  {line.goal:>9}  {line.measured:>12}  {verdict}{spread}")
     made.append("")
-    rows = [(what, one) for what, one in _series(run)]
-    width = max(len(what) for what, _ in rows)
+    rows = _series(run)
+    width = max((len(what) for what, _ in rows), default=0)
     made.append(f"{'milliseconds':<{width}} {'n':>5} " + " ".join(f"{share:>8}" for share in _SHARES))
     made += [
         f"{what:<{width}} {one['samples']:>5} " + " ".join(f"{one[share]:>8.1f}" for share in _SHARES)
         for what, one in rows
+    ]
+    made += [
+        "",
+        *report_storm.terminal(run),
+        *report_fleet.terminal(run),
+        *report_keys.terminal(run),
+        *report_peers.terminal(run),
     ]
     return "\n".join(made)
 
@@ -49,6 +59,7 @@ def results(run: Json) -> str:
         "",
         *_goals(lines(run)),
         "",
+        *_analysis(lines(run)),
         "## Latencies",
         "",
         *_latencies(_series(run)),
@@ -74,6 +85,10 @@ def results(run: Json) -> str:
         "",
         *_writes(run),
         "",
+        *report_storm.section(run),
+        *report_fleet.section(run),
+        *report_keys.section(run),
+        *report_peers.section(run),
         "## How it is measured",
         "",
         *_METHOD,
@@ -120,7 +135,16 @@ def _machine(run: Json) -> str:
 def _head(run: Json) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     writes = "etcd writes durably (fsync)" if run["fsync"] else "etcd writes without fsync"
-    return [_machine(run), f"{writes}; Vault on raft storage", versions]
+    return [_machine(run), f"{writes}; Vault on raft storage", versions, *_trials(run)]
+
+
+def _trials(run: Json) -> list[str]:
+    count = len(run.get("trials", ()))
+    if count <= 1:
+        return []
+    return [
+        f"{count} trials: each number is their median, with the smallest, the largest and the standard deviation"
+    ]
 
 
 def _goals(goals: list[Line]) -> list[str]:
@@ -128,26 +152,45 @@ def _goals(goals: list[Line]) -> list[str]:
         "| | goal | measured | |",
         "|---|---|---|---|",
         *[
-            f"| {line.what} | {line.goal} | {line.measured} | {'met' if line.met else '**not met**'} |"
+            f"| {line.what} | {line.goal} | {line.measured}{f' ({line.spread})' if line.spread else ''} | "
+            f"{'met' if line.met else '**not met**'} |"
             for line in goals
         ],
     ]
 
 
+def _analysis(goals: list[Line]) -> list[str]:
+    """What limits each goal that is missed."""
+    told = list(dict.fromkeys(line.analysis for line in goals if not line.met and line.analysis))
+    return ["What limits those that are not met:", "", *[f"- {text}" for text in told], ""] if told else []
+
+
 def _series(run: Json) -> list[tuple[str, Json]]:
-    found = run["results"]
-    creation, minimal, healing, floor = (found[part] for part in ("creation", "minimal", "healing", "floor"))
-    return [
-        ("create → Ready, 7 owned objects", creation),
-        ("  of it the first of a namespace", creation["firstOfNamespace"]),
-        ("  of it the others", creation["others"]),
-        ("  of it the POST itself", creation["postOnly"]),
-        ("create → Ready, 4 owned objects", minimal),
-        ("foreign write → healed", healing),
-        ("  of it the foreign write itself", healing["foreignWriteOnly"]),
-        ("the floor: watch and put back", floor),
-        ("  of it the foreign write itself", floor["foreignWriteOnly"]),
+    """What was measured of these; a run may hold a part of them."""
+    series: list[tuple[str, Json | None]] = [
+        ("create → Ready, 7 owned objects", _part(run, "creation")),
+        ("  of it the first of a namespace", _part(run, "creation", "firstOfNamespace")),
+        ("  of it the others", _part(run, "creation", "others")),
+        ("  of it the POST itself", _part(run, "creation", "postOnly")),
+        ("create → Ready, 4 owned objects", _part(run, "minimal")),
+        ("foreign write → healed", _part(run, "healing")),
+        ("  of it the foreign write itself", _part(run, "healing", "foreignWriteOnly")),
+        ("the floor: watch and put back", _part(run, "floor")),
+        ("  of it the foreign write itself", _part(run, "floor", "foreignWriteOnly")),
     ]
+    return [
+        *[(what, one) for what, one in series if one],
+        *report_storm.series(run),
+        *report_fleet.series(run),
+        *report_keys.series(run),
+    ]
+
+
+def _part(run: Json, *path: str) -> Json | None:
+    found = run["results"]
+    for name in path:
+        found = found.get(name, {})
+    return found or None
 
 
 def _latencies(series: list[tuple[str, Json]]) -> list[str]:
@@ -165,12 +208,18 @@ def _latencies(series: list[tuple[str, Json]]) -> list[str]:
 
 def _cpu(run: Json) -> list[str]:
     found = run["results"]
-    names = ("operator", "floor", "kube-apiserver", "etcd", "vault", "kube-controller-manager", "bench")
+    names = ("operator", "floor", *COMPONENTS, "bench")
     parts = (
         ("create, 7 objects", "creation"),
         ("create, 4 objects", "minimal"),
         ("heal", "healing"),
         ("heal by the floor", "floor"),
+        ("1,000 at once", "storm"),
+        ("the floor of 1,000 at once", "stormFloor"),
+        ("5,000 at once", "storm5000"),
+        ("10,000 at once", "storm10000"),
+        ("restore, 1,000 deleted at once", "driftStorm"),
+        ("rotate", "rotation"),
     )
     return [
         "| | " + " | ".join(names) + " |",
@@ -180,6 +229,7 @@ def _cpu(run: Json) -> list[str]:
             + " | ".join(f"{found[part]['cpuMillisecondsPerSample'].get(name, ''):}" for name in names)
             + " |"
             for what, part in parts
+            if part in found
         ],
     ]
 

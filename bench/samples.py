@@ -44,6 +44,10 @@ class Cpu:
             for name, seconds in self.seconds.items()
         }
 
+    def total_since(self, before: Cpu) -> float:
+        """Seconds of all processes together."""
+        return sum(seconds - before.seconds[name] for name, seconds in self.seconds.items())
+
 
 def _cpu_seconds(pid: int) -> float:
     # The name of the process stands in parentheses and may hold spaces.
