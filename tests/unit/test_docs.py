@@ -1,4 +1,4 @@
-"""What the documents list is what there is: settings and metrics."""
+"""What the documents list is what there is: settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from secureai_operator.settings import Peer, Settings, VaultConnectionSettings, WebhookSettings
-from secureai_operator.telemetry.metrics import Metrics
 
 OPERATIONS = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
 
@@ -34,12 +33,3 @@ def test_every_setting_is_documented_and_no_other() -> None:
     assert everything - documented <= {"webhook"}
     assert documented - everything == set()
     assert all(f"`{alias}`" in section("Settings") for alias in aliases(Peer))
-
-
-def test_every_metric_is_documented_and_no_other() -> None:
-    documented = set(re.findall(r"^\| `(secureai_[a-z_]+)` \|", section("Metrics"), re.MULTILINE))
-    exported = set()
-    for family in Metrics().registry.collect():
-        suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
-        exported.add(family.name + suffix)
-    assert documented == exported
