@@ -12,12 +12,13 @@ BIN := $(VENV)/bin
 IMAGE ?= secureai-operator:dev
 ARGS ?=
 SOURCES := operator lab tests scripts $(wildcard bench)
+E2E_PACKAGES := runc iptables ipset mmdebstrap
 PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: venv
 venv: ## Make or update the virtual environment from the lock
@@ -32,7 +33,7 @@ demo: venv ## The main job on a lab of its own: apply the examples and prove eac
 test: venv ## Everything: lint, unit tests, integration tests against the lab
 	@$(MAKE) lint
 	@echo "== tests =="
-	@$(BIN)/pytest tests/unit tests/integration $(ARGS)
+	@$(BIN)/pytest tests/unit tests/integration tests/security tests/faults $(ARGS)
 
 .PHONY: unit
 unit: venv ## Quick: the tests that need no lab
@@ -41,6 +42,17 @@ unit: venv ## Quick: the tests that need no lab
 .PHONY: integration
 integration: venv ## Only the tests against the lab
 	@$(BIN)/pytest tests/integration $(ARGS)
+
+.PHONY: faults
+faults: venv ## The fault suite at full length, an hour: 500 runs of stale watches, 5,000 changes of the schema
+	@SECUREAI_FAULTS=full $(BIN)/pytest tests/faults $(ARGS)
+
+.PHONY: e2e
+e2e: venv ## On a real node, as root: the operator in pods of its own image, and packets that are cut
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg --status $(E2E_PACKAGES) >/dev/null 2>&1; then \
+	  echo "secureai: installing $(E2E_PACKAGES)"; apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(E2E_PACKAGES) >/dev/null; fi
+	@$(BIN)/pytest tests/e2e --record tests/e2e/RESULTS.md $(ARGS)
 
 .PHONY: lint
 lint: venv ## ruff, mypy --strict and the import directions
@@ -59,10 +71,21 @@ generate: venv ## Write everything that is generated from the code: CRDs, reason
 	@$(BIN)/secureai crds --out crds
 	@$(BIN)/secureai docs --out docs
 	@$(BIN)/python scripts/generate_admission.py manifests/base/admission
+	@$(BIN)/python -m tests.security.write_documents
+	@$(BIN)/python -m tests.unit.argocd.write
+	@$(BIN)/python scripts/generate_argocd.py manifests/argocd
 
 .PHONY: bench
-bench: venv ## Measure on a lab with real fsync, and write bench/RESULTS.md (six minutes)
+bench: venv ## Measure the short form on labs with real fsync, and write bench/RESULTS.md (ten minutes)
 	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: bench-full
+bench-full: venv ## Measure everything, five trials each, and write bench/RESULTS.md (hours)
+	@$(BIN)/python -m bench --full $(ARGS)
+
+.PHONY: soak
+soak: venv ## An hour of random faults and changes on a lab of its own, written to tests/faults/soak/RESULTS.md (ARGS="--minutes 480 --seed 2")
+	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
 .PHONY: lab-up
 lab-up: venv ## Start a lab and leave it running
