@@ -184,19 +184,19 @@ def test_a_workload_that_no_policy_selects_says_so(keys: Keys) -> None:
 
 def test_a_policy_says_whether_it_rules_anything(keys: Keys) -> None:
     policy(keys.lab, keys.namespace, selector={"matchLabels": {"tier": "prod"}})
-    assert ready(keys, "False") == "PolicySelectsNothing"
+    wait_ready(keys, "True", "PolicySelectsNothing")
     keys.workloads.patch(keys.namespace, keys.name, {"metadata": {"labels": {"tier": "prod"}}})
-    assert ready(keys, "True") == "PolicyActive"
+    wait_ready(keys, "True", "PolicyActive")
 
 
-def ready(keys: Keys, wanted: str) -> str:
-    """The reason of the policy's Ready once it has that status."""
+def wait_ready(keys: Keys, status: str, reason: str) -> None:
+    """Until the policy's Ready is this."""
 
-    def found() -> str | None:
+    def found() -> bool:
         conditions = policy_status(keys.workloads, keys.namespace).get("conditions") or [{}]
-        return conditions[0]["reason"] if conditions[0].get("status") == wanted else None
+        return (conditions[0].get("status"), conditions[0].get("reason")) == (status, reason)
 
-    return eventually(keys.lab, found, ROTATED_SECONDS, f"the policy's Ready to be {wanted}")
+    eventually(keys.lab, found, ROTATED_SECONDS, f"the policy's Ready to be {status}, {reason}")
 
 
 def test_a_dry_run_says_what_would_happen_and_does_nothing(keys: Keys) -> None:
@@ -213,7 +213,7 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(keys: Keys) -> None:
     assert item["workload"] == f"{keys.namespace}/{keys.name}"
     assert item["fromVersion"] == 1
     assert keys.key["latest_version"] == 1
-    assert ready(keys, "False") == "PolicyRests"
+    wait_ready(keys, "False", "PolicyRests")
     keys.workloads.wait_condition(keys.namespace, keys.name, "RotationOnTrack", "False", "RotationRests")
 
 

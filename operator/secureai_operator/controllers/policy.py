@@ -102,7 +102,8 @@ def _verdict(stored: StoredPolicy, census: Census) -> Verdict:
         return bad(reasons.POLICY_RESTS, f"{what} is true")
     if not census.ruled:
         message = f"{census.masked} workloads are ruled by other policies" if census.masked else ""
-        return bad(reasons.POLICY_SELECTS_NOTHING, message)
+        # It is in force all the same: a policy that comes before its workloads keeps nobody waiting.
+        return good(reasons.POLICY_SELECTS_NOTHING, message)
     if failed:
         first = next(one for one in census.ruled if one.state is State.FAILED)
         message = f"{failed} of {len(census.ruled)}; {'/'.join(first.workload)}: {first.why}"

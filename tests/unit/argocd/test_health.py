@@ -24,6 +24,7 @@ from tests.unit.samples import NOW, specs, workload
 
 ARGO = ("Healthy", "Progressing", "Degraded", "Suspended")
 POLICY_ONLY = ("PolicyActive", "PolicySelectsNothing", "PolicyRests", "RotationsFailing")
+IN_FORCE = ("PolicyActive", "PolicySelectsNothing")
 CHOSEN = {
     "AccessWithdrawn": "Progressing",
     "VaultRateLimited": "Progressing",
@@ -32,7 +33,6 @@ CHOSEN = {
     "CustomerLocked": "Suspended",
     "AwaitingKeyMaterial": "Suspended",
     "PolicyRests": "Suspended",
-    "PolicySelectsNothing": "Healthy",
     "DriftReported": "Degraded",
     "RotationsFailing": "Degraded",
 }
@@ -114,9 +114,9 @@ def test_what_needs_a_person_is_degraded_and_what_ends_by_itself_is_not(reason: 
 
 @pytest.mark.parametrize("name", POLICY_ONLY)
 def test_the_reasons_of_a_policy_have_the_state_that_is_chosen(name: str) -> None:
-    status = "True" if name == "PolicyActive" else "False"
+    status = "True" if name in IN_FORCE else "False"
     state, message = health(said(POLICIES["active"](), C.READY, status, name))
-    assert state == ("Healthy" if name == "PolicyActive" else CHOSEN[name])
+    assert state == ("Healthy" if name in IN_FORCE else CHOSEN[name])
     assert name in message
 
 
@@ -125,7 +125,6 @@ def test_a_reason_that_nobody_knows_yet_is_never_good(kind: str) -> None:
     base = WORKLOADS["ready"]() if kind == "SecureAIWorkload" else POLICIES["active"]()
     assert health(said(base, C.READY, "False", "Novel"))[0] == "Degraded"
     assert health(said(base, C.READY, "Unknown", "Novel"))[0] == "Progressing"
-    assert health(said(base, C.READY, "Unknown", "PolicySelectsNothing"))[0] == "Progressing"
 
 
 @pytest.mark.parametrize("reason", ["VaultTimeout", "VaultUnreachable"])
@@ -261,9 +260,8 @@ def agree(obj: Json) -> None:
     if state == "Healthy":
         assert ready["observedGeneration"] == obj["metadata"]["generation"]
         assert obj["status"]["observedGeneration"] == obj["metadata"]["generation"]
-        # A policy that selects nothing yet is in force: see docs/argocd.md.
-        assert word is KStatus.CURRENT or ready["reason"] == "PolicySelectsNothing"
-        assert ready["status"] == "True" or ready["reason"] == "PolicySelectsNothing"
+        assert word is KStatus.CURRENT
+        assert ready["status"] == "True"
     # kstatus does not look at the generation that a condition speaks of; Argo CD is told nothing of an old one.
     speaks_of_now = ready.get("observedGeneration") == obj["metadata"]["generation"]
     if word is KStatus.CURRENT:

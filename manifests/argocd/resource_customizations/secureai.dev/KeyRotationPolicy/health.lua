@@ -8,9 +8,6 @@ local NOT_DEGRADED = {
   Suspended = "Suspended",
   -- spec.suspend or spec.dryRun.
   PolicyRests = "Suspended",
-  -- In force, and not yet or no longer needed. A wave of policies comes before the wave of workloads that they select:
-  -- were it not Healthy, that one would never begin.
-  PolicySelectsNothing = "Healthy",
 }
 
 local function map(value)
@@ -49,8 +46,6 @@ local function state_of(ready)
   if condition("Reconciling").status == "True" then return "Progressing" end
   if ready.status == "True" then return "Healthy" end
   local state = NOT_DEGRADED[text(ready.reason)]
-  -- What is unknown is never said to be good.
-  if state == "Healthy" and ready.status ~= "False" then return "Progressing" end
   if state then return state end
   if ready.status == "False" then return "Degraded" end
   return "Progressing"
