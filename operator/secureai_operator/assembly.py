@@ -45,6 +45,7 @@ from secureai_operator.controllers.policies import (
     stored_policy,
 )
 from secureai_operator.controllers.policy import SETTLE_SECONDS, PolicyController
+from secureai_operator.controllers.role_rules import RoleRules
 from secureai_operator.controllers.rotation import Rotations
 from secureai_operator.controllers.rulings import Rulings
 from secureai_operator.controllers.status_writer import StatusWriter
@@ -246,7 +247,7 @@ def _controller(  # noqa: PLR0917 - the parts it is made of
     return WorkloadController(
         kube=kube,
         vaults=vaults,
-        world=World(config, workloads, informers.nodes, informers.classes, informers.pods, kube),
+        world=World(config, workloads, informers.nodes, informers.classes, informers.pods, RoleRules(kube)),
         workloads=workloads,
         children=triggers.children,
         pods=Pods(informers.pods, settings.evict_unbound_pods, hooks.event),

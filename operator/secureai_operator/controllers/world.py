@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from secureai_operator import names
 from secureai_operator.api.access import RoleKind
-from secureai_operator.api.resources import CLUSTER_ROLES, ROLES
-from secureai_operator.clients.kube import KubeApi
+from secureai_operator.controllers.role_rules import RoleRules, Rules, counts_for
 from secureai_operator.controllers.workloads import Workloads
 from secureai_operator.core.desired.placement import TDX_KEYS
 from secureai_operator.core.facts import (
-    CeilingRule,
     ClusterFacts,
     Facts,
     NodeFacts,
@@ -30,14 +27,6 @@ from secureai_operator.core.restarts import controller_of
 from secureai_operator.runtime.informer import Informer
 
 log = logging.getLogger(__name__)
-
-CEILING_SECONDS = 30.0
-"""How long the grant ceiling counts before it is read again; nobody may watch ClusterRoles for one of them."""
-
-Rules = tuple[CeilingRule, ...]
-
-_NON_RESOURCE = ("nonResourceURLs",)
-"""Stands for the group of a rule about URLs: who binds a role must hold these rules too, whatever they grant there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +60,8 @@ class World:
     nodes: Informer[NodeFacts]
     runtime_classes: Informer[str]
     pods: Informer[LivePod]
-    kube: KubeApi
+    roles: RoleRules
     _cluster: ClusterFacts | None = None
-    _ceiling: Rules = ()
-    _ceiling_until: float = 0.0
-    _roles: dict[tuple[str, str, str], tuple[Rules | None, float]] = field(default_factory=dict)
 
     def forget_cluster(self) -> None:
         """A node, a runtime class or a pod changed: the next pass looks anew."""
@@ -103,10 +89,11 @@ class World:
         ceiling: Rules = ()
         roles: dict[tuple[str, str], Rules | None] = {}
         if access.rules or access.role_refs:
-            ceiling = await self._read_ceiling()
+            age = counts_for(workload)
+            ceiling = await self.roles.of(RoleKind.CLUSTER_ROLE, "", names.GRANT_CEILING, age) or ()
             for reference in access.role_refs:
-                roles[reference.kind.value, reference.name] = await self._read_role(
-                    workload.namespace, reference.kind, reference.name
+                roles[reference.kind.value, reference.name] = await self.roles.of(
+                    reference.kind, workload.namespace, reference.name, age
                 )
         return Facts(
             config=self.config,
@@ -124,25 +111,6 @@ class World:
             for other in self.workloads.selecting(workload.namespace)
             if other.name != workload.name and not other.deleting
         )
-
-    async def _read_ceiling(self) -> Rules:
-        if time.monotonic() >= self._ceiling_until:
-            role = await self.kube.get(CLUSTER_ROLES, None, names.GRANT_CEILING)
-            self._ceiling = _rules(role) or ()
-            self._ceiling_until = time.monotonic() + CEILING_SECONDS
-        return self._ceiling
-
-    async def _read_role(self, namespace: str, kind: RoleKind, name: str) -> Rules | None:
-        place = (namespace if kind is RoleKind.ROLE else "", kind.value, name)
-        rules, until = self._roles.get(place, (None, 0.0))
-        if time.monotonic() >= until:
-            if kind is RoleKind.ROLE:
-                rules = _rules(await self.kube.get(ROLES, namespace, name))
-            else:
-                rules = _rules(await self.kube.get(CLUSTER_ROLES, None, name))
-            self._roles = {key: value for key, value in self._roles.items() if value[1] > time.monotonic()}
-            self._roles[place] = (rules, time.monotonic() + CEILING_SECONDS)
-        return rules
 
 
 def node_facts(raw: dict[str, Any]) -> NodeFacts:
@@ -212,17 +180,3 @@ def _is_placement_label(key: str) -> bool:
 
 def _takes_tdx_key(pod: LivePod) -> bool:
     return not pod.finished and str(pod.raw_binding["spec"].get("runtimeClassName", "")).endswith("tdx")
-
-
-def _rules(role: Mapping[str, Any] | None) -> Rules | None:
-    if role is None:
-        return None
-    return tuple(
-        CeilingRule(
-            frozenset(rule.get("apiGroups") or (_NON_RESOURCE if "nonResourceURLs" in rule else ())),
-            frozenset(rule.get("resources") or rule.get("nonResourceURLs") or ()),
-            frozenset(rule.get("resourceNames") or ()),
-            frozenset(rule.get("verbs") or ()),
-        )
-        for rule in role.get("rules") or ()
-    )

@@ -1,4 +1,4 @@
-"""What is kept of nodes, pods and roles: what decides, and nothing that changes with every heartbeat."""
+"""What is kept of nodes and pods: what decides, and nothing that changes with every heartbeat."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from secureai_operator import names
-from secureai_operator.controllers.world import _rules, _takes_tdx_key, live_pod, node_facts
-from secureai_operator.core.facts import CeilingRule, Owner
+from secureai_operator.controllers.world import _takes_tdx_key, live_pod, node_facts
+from secureai_operator.core.facts import Owner
 from tests.unit.samples import TDX, Json
 
 
@@ -97,20 +97,3 @@ def test_a_pod_says_what_runs_it_since_when_and_whether_it_is_to_end() -> None:
     assert not found.runs_to_end
     assert not live_pod(pod({"restartPolicy": "Always"})).runs_to_end
     assert live_pod(pod({"restartPolicy": "OnFailure"})).runs_to_end
-
-
-def test_the_rules_of_a_role_are_read_and_those_about_urls_are_not_lost() -> None:
-    """The API server wants whoever binds a role to hold all of its rules."""
-    role = {
-        "rules": [
-            {"apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"], "verbs": ["get"]},
-            {"nonResourceURLs": ["/metrics"], "verbs": ["get"]},
-        ]
-    }
-    found = _rules(role)
-    assert found is not None
-    assert found[0] == CeilingRule(frozenset({""}), frozenset({"pods"}), frozenset({"a"}), frozenset({"get"}))
-    assert found[1].resources == {"/metrics"}
-    assert "" not in found[1].api_groups
-    assert _rules(None) is None
-    assert _rules({}) == ()
