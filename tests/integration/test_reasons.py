@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from secureai_operator.api.reasons import REASONS
 from secureai_operator.api.resources import CLUSTER_ROLES, NETWORK_POLICIES, ROLES
 from tests.fixtures_operator import Workloads
 from tests.integration.audits import EXPECTED_DENIALS
+from tests.integration.tdx_nodes import NO_TDX, Labels, relabelled
 
 TESTS = Path(__file__).parents[1]
 operated = pytest.mark.usefixtures("operator")
@@ -252,31 +254,15 @@ def test_a_role_that_does_not_exist(workloads: Workloads, namespace: str) -> Non
 
 
 @pytest.fixture
-def tdx_nodes(lab: Lab) -> Iterator[Callable[[dict[str, str | None]], None]]:
+def tdx_nodes(lab: Lab) -> Iterator[Callable[[Labels], None]]:
     """Change the labels of all TDX nodes; as before afterwards."""
-    nodes = ("tdx-0", "tdx-1", "tdx-gpu-0")
-    before = {node: lab.api.request("GET", f"/api/v1/nodes/{node}")["metadata"]["labels"] for node in nodes}
-    changed: set[str] = set()
-
-    def change(labels: dict[str, str | None]) -> None:
-        changed.update(labels)
-        for node in nodes:
-            lab.nodes.label(node, labels)
-
-    yield change
-    for node in nodes:
-        lab.nodes.label(node, {label: before[node].get(label) for label in changed})
-
-
-TDX_LABELS: dict[str, str | None] = {
-    "intel.feature.node.kubernetes.io/tdx": None,
-    "feature.node.kubernetes.io/cpu-security.tdx.enabled": None,
-}
+    with contextlib.ExitStack() as changes:
+        yield lambda labels: changes.enter_context(relabelled(lab, labels))
 
 
 @operated
 def test_no_tdx_nodes(workloads: Workloads, namespace: str, tdx_nodes: Any) -> None:
-    tdx_nodes(TDX_LABELS)
+    tdx_nodes(NO_TDX)
     workloads.create(namespace, confidential={"mode": "Required"})
     workloads.wait_condition(namespace, "llm", "ConfidentialSchedulable", "False", "NoTDXNodes")
     workloads.wait_condition(namespace, "llm", "Ready", "False", "NoTDXNodes")
@@ -319,7 +305,7 @@ def test_exhausted_keys(lab: Lab, workloads: Workloads, namespace: str) -> None:
 
 @operated
 def test_a_new_node_ends_the_wait(lab: Lab, workloads: Workloads, namespace: str, tdx_nodes: Any) -> None:
-    tdx_nodes(TDX_LABELS)
+    tdx_nodes(NO_TDX)
     workloads.create(namespace, confidential={"mode": "Required"})
     workloads.wait_condition(namespace, "llm", "Ready", "False", "NoTDXNodes")
     lab.add_nodes([NodeSpec("tdx-late", Kind.TDX)])
