@@ -26,6 +26,7 @@ VERBS = MappingProxyType({
     "check": "whether the cluster, the installation and Vault are as they should be",
     "vault": "prepare a Vault for the operator",
     "key": "bring key material of your own: wrap it, import it",
+    "report": "one zip for a support case: states, events, logs, and no secret",
     "audit": "evidence from Vault's audit log: versions in use, decrypts that were refused",
     "crds": "print the CustomResourceDefinitions",
     "docs": "print the generated reference documentation",

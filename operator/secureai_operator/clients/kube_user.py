@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
-from secureai_operator.api.resources import Resource
+from secureai_operator.api.resources import PODS, Resource
 from secureai_operator.clients import _kube_user_connection as connections
 from secureai_operator.clients import kubeconfig
 from secureai_operator.clients._kube_errors import error_from_answer, unavailable
@@ -110,6 +110,17 @@ class KubeUser:
             if not page["metadata"].get("continue"):
                 return found
             query["continue"] = page["metadata"]["continue"]
+
+    def log(self, namespace: str, pod: str, container: str, *, previous: bool, size: int) -> str:
+        """The end of a container's log, `size` bytes at most; `previous`: of the one before it was restarted."""
+        what = f"read the log of {pod}"
+        # Asked by lines, for limitBytes counts from the beginning; a line has some two hundred bytes.
+        query = {"container": container, "tailLines": str(size // 200), "previous": str(previous).lower()}
+        path = f"{PODS.path(namespace, pod, 'log')}?{urlencode(query)}"
+        status, answered, content = self._exchange("GET", path, what)
+        if status >= _OK:
+            raise error_from_answer(what, status, answered, content)
+        return content[-size:].decode(errors="replace")
 
     def create(
         self,
