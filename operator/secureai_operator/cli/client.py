@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from secureai_operator import names
 from secureai_operator.api.resources import SECURE_AI_WORKLOADS
+from secureai_operator.cli.completers import completed_by, namespace_names, workload_names
 from secureai_operator.cli.exits import USAGE, CliError
 from secureai_operator.clients.kube_user import Json, KubeUser
 from secureai_operator.errors import KubeNotFound
@@ -29,7 +30,8 @@ class Cluster:
 
 def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
     """`-n`, `--kubeconfig`, `--context` and `-o`, with kubectl's meanings."""
-    parser.add_argument("-n", "--namespace", help="namespace (default: the context's)")
+    namespace = parser.add_argument("-n", "--namespace", help="namespace (default: the context's)")
+    completed_by(namespace, namespace_names)
     parser.add_argument(
         "--kubeconfig", metavar="FILE", help="kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)"
     )
@@ -42,7 +44,9 @@ def add_output_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="name of the SecureAIWorkload")
+    completed_by(
+        parser.add_argument("name", metavar="NAME", help="name of the SecureAIWorkload"), workload_names
+    )
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from secureai_operator.cli import client, keys_table, selected
+from secureai_operator.cli.completers import completed_by, workload_names
 from secureai_operator.cli.exits import NO, OK, USAGE, CliError
 from secureai_operator.cli.key_views import KeyView, Versions, seconds
 from secureai_operator.cli.output import Table, print_json, print_line, print_table, utc_now
@@ -24,7 +25,10 @@ def add_parser(subparsers: Any) -> None:
         "--svg and --html draw a timeline of their versions and rotations.",
         epilog="exit codes: 0 every rotation is on track, 1 one needs attention, 2 wrong usage, 3 no answer",
     )
-    parser.add_argument("name", metavar="NAME", nargs="?", help="name of one SecureAIWorkload")
+    completed_by(
+        parser.add_argument("name", metavar="NAME", nargs="?", help="name of one SecureAIWorkload"),
+        workload_names,
+    )
     selected.add_selector(parser, "only SecureAIWorkloads with these labels, such as tier=prod")
     parser.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
     parser.add_argument(

@@ -28,6 +28,7 @@ VERBS = MappingProxyType({
     "key": "bring key material of your own: wrap it, import it",
     "report": "one zip for a support case: states, events, logs, and no secret",
     "audit": "evidence from Vault's audit log: versions in use, decrypts that were refused",
+    "completion": "completion for your shell, of live names too",
     "crds": "print the CustomResourceDefinitions",
     "docs": "print the generated reference documentation",
     "demo": "start a lab, run the operator on it and prove what it promises",
@@ -38,6 +39,8 @@ VERBS = MappingProxyType({
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code (see `exits`)."""
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
     words = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in words if not word.startswith("-")), None)
     module = _module(verb)
@@ -46,6 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         _parser(None, None).print_help()
         return exits.USAGE
     return _ended(module, arguments)
+
+
+def _complete() -> None:
+    """A shell asks what could come next: argcomplete answers it, and ends the process."""
+    import argcomplete  # noqa: PLC0415 - only a shell that completes needs it
+
+    typed = os.environ.get("COMP_LINE", "").split()[1:]
+    verb = next((word for word in typed if not word.startswith("-")), None)
+    argcomplete.autocomplete(_parser(verb, _module(verb)))
 
 
 def _module(verb: str | None) -> Any:

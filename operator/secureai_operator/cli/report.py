@@ -23,6 +23,7 @@ from secureai_operator.api.resources import (
     Resource,
 )
 from secureai_operator.cli import client, report_parts
+from secureai_operator.cli.completers import completed_by, workload_names
 from secureai_operator.cli.exits import OK, USAGE, CliError
 from secureai_operator.cli.operator_config import CONFIG_KEY, CONFIG_MAP, from_cluster
 from secureai_operator.cli.operator_lease import leadership
@@ -62,8 +63,11 @@ def add_parser(subparsers: Any) -> None:
         "looks like a secret is taken out, and no Secret is read. What you may not read is named in it.",
         epilog="exit codes: 0 written, 2 wrong usage, 3 no answer",
     )
-    parser.add_argument(
-        "names", metavar="NAME", nargs="*", help="only these workloads (default: all of them)"
+    completed_by(
+        parser.add_argument(
+            "names", metavar="NAME", nargs="*", help="only these workloads (default: all of them)"
+        ),
+        workload_names,
     )
     parser.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
     parser.add_argument(

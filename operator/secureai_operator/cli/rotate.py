@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from secureai_operator.cli import client, rotate_show, selected
+from secureai_operator.cli.completers import completed_by, policy_names, workload_names
 from secureai_operator.cli.exits import NO, OK, UNANSWERED, USAGE, CliError
 from secureai_operator.cli.key_views import KeyView, key_views, seconds
 from secureai_operator.cli.output import print_json, utc_now
@@ -48,11 +49,17 @@ def add_parser(subparsers: Any) -> None:
         epilog="exit codes: 0 asked for (with --wait: done), 1 refused, failed or not done in time, 2 wrong usage, "
         "3 no answer",
     )
-    parser.add_argument("name", metavar="NAME", nargs="?", help="name of the SecureAIWorkload")
+    completed_by(
+        parser.add_argument("name", metavar="NAME", nargs="?", help="name of the SecureAIWorkload"),
+        workload_names,
+    )
     selected.add_selector(
         parser, "all SecureAIWorkloads of the namespace with these labels, such as tier=prod"
     )
-    parser.add_argument("--policy", metavar="POLICY", help="all that this KeyRotationPolicy rules")
+    completed_by(
+        parser.add_argument("--policy", metavar="POLICY", help="all that this KeyRotationPolicy rules"),
+        policy_names,
+    )
     _add_actions(parser)
     parser.add_argument(
         "--request-id", metavar="ID", help="id of the request, at most 63 characters (default: a new one)"
