@@ -71,6 +71,8 @@ generate: venv ## Write everything that is generated from the code: CRDs, reason
 	@$(BIN)/secureai crds --out crds
 	@$(BIN)/secureai docs --out docs
 	@$(BIN)/python scripts/generate_admission.py manifests/base/admission
+	@$(BIN)/python scripts/generate_helm.py manifests/helm/secureai-operator
+	@$(BIN)/python scripts/generate_install.py manifests/install.yaml
 	@$(BIN)/python -m tests.security.write_documents
 	@$(BIN)/python -m tests.unit.argocd.write
 	@$(BIN)/python scripts/generate_argocd.py manifests/argocd

@@ -93,6 +93,19 @@ CERT_MANAGER = Module(
     {"controller": "cert-manager"},
 )
 EXTERNAL_SECRETS = Module("external-secrets", ("-trimpath", "-ldflags=-s -w"), ("external-secrets",))
+# For the tests of the chart alone.
+HELM = Module(
+    "helm",
+    # Without it helm takes the cluster of `helm template` for Kubernetes 1.20; its own releases name their client's version.
+    (
+        "-trimpath",
+        (
+            "-ldflags=-s -w -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1"
+            " -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37"
+        ),
+    ),
+    ("helm",),
+)
 
 
 def cache_home() -> Path:

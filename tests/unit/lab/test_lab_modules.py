@@ -14,7 +14,7 @@ import pytest
 from lab import modules
 from lab.binaries import cluster_binaries
 from lab.errors import LabError, LabUnavailable
-from lab.modules import CLUSTER, KWOK, NODE, VAULT, Module, built
+from lab.modules import CLUSTER, HELM, KWOK, NODE, VAULT, Module, built
 
 needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="there is no go here: nothing is built here")
 ROOT = Path(__file__).parents[3]
@@ -142,7 +142,7 @@ def test_a_cache_that_cannot_be_made_is_refused_with_what_to_do(
 
 
 def test_the_pinned_modules_have_their_sources() -> None:
-    for module in (CLUSTER, VAULT, KWOK, NODE):
+    for module in (CLUSTER, VAULT, KWOK, NODE, HELM):
         assert "\ntool" in (module.source / "go.mod").read_text()
         assert (module.source / "go.sum").stat().st_size > 0
 
