@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-from lab import RequestFailed, wait_for
-from lab.vault import LocalVault
-from secureai_operator import names
+from lab import wait_for
 from secureai_operator.core.bootstrap import BootstrapSpec, routine_policy_name
 from tests.faults.site import Site
+from tests.integration.outages import revoke_operators_tokens
 from tests.integration.vaults import frozen
 
 Outage = Callable[[Site, str], contextlib.AbstractContextManager[None]]
@@ -125,18 +124,3 @@ class _Reader:
             with self._reading, contextlib.suppress(BlockingIOError):
                 while True:
                     os.read(self._pipe, 16 * SMALL)
-
-
-def revoke_operators_tokens(vault: LocalVault) -> int:
-    """Returns how many there were."""
-    accessors = vault.request("LIST", "auth/token/accessors")["data"]["keys"]
-    revoked = 0
-    for accessor in accessors:
-        try:
-            found = vault.request("POST", "auth/token/lookup-accessor", {"accessor": accessor})["data"]
-        except RequestFailed:
-            continue  # it ended meanwhile
-        if (found.get("meta") or {}).get("service_account_name") == names.OPERATOR_SERVICE_ACCOUNT:
-            vault.request("POST", "auth/token/revoke-accessor", {"accessor": accessor})
-            revoked += 1
-    return revoked

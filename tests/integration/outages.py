@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from lab import Lab, RequestFailed
+from lab.vault import Vault
 from secureai_operator import names
 from secureai_operator.core.bootstrap import BootstrapSpec, routine_policy_name
 from tests.integration.vault_identity import TRANSIT
@@ -52,7 +53,7 @@ def without_policy(lab: Lab, product: Product) -> Iterator[None]:
 def without_role(lab: Lab, product: Product) -> Iterator[None]:
     """Its auth role is gone and its token too: nothing is left to log in with."""
     lab.vault_request("DELETE", "auth/kubernetes/role/secureai-operator")
-    revoke_operators_tokens(lab)
+    revoke_operators_tokens(lab.vault)
     try:
         yield
     finally:
@@ -94,18 +95,15 @@ def operators_policy(product: Product) -> str:
     return routine_policy_name(BootstrapSpec(product.vault_connection()))
 
 
-def revoke_operators_tokens(lab: Lab) -> int:
+def revoke_operators_tokens(vault: Vault) -> int:
     """As an administrator does after a leak; returns how many there were."""
-    accessors = lab.vault_request("LIST", "auth/token/accessors")["data"]["keys"]
     revoked = 0
-    for accessor in accessors:
-        try:
-            found = lab.vault_request("POST", "auth/token/lookup-accessor", {"accessor": accessor})["data"]
-        except RequestFailed:
-            continue  # it ended meanwhile
-        if (found.get("meta") or {}).get("service_account_name") == names.OPERATOR_SERVICE_ACCOUNT:
-            lab.vault_request("POST", "auth/token/revoke-accessor", {"accessor": accessor})
-            revoked += 1
+    for accessor in vault.request("LIST", "auth/token/accessors")["data"]["keys"]:
+        with contextlib.suppress(RequestFailed):  # it ended meanwhile
+            found = vault.request("POST", "auth/token/lookup-accessor", {"accessor": accessor})["data"]
+            if (found.get("meta") or {}).get("service_account_name") == names.OPERATOR_SERVICE_ACCOUNT:
+                vault.request("POST", "auth/token/revoke-accessor", {"accessor": accessor})
+                revoked += 1
     return revoked
 
 

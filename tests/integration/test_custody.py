@@ -25,6 +25,7 @@ from secureai_operator.cli.main import main
 from secureai_operator.clients.key_wrapping import HASH_FUNCTION, WrappingKey, wrapped
 from secureai_operator.core.bootstrap import BootstrapSpec, routine_policy_name
 from tests.fixtures_operator import HEAL_SECONDS, SharedOperator, Workloads, stop_shared_operator
+from tests.integration.outages import revoke_operators_tokens
 from tests.integration.vault_identity import AUTH, TRANSIT, Identity, pod_token, vault_name
 from tests.product import Product
 
@@ -61,14 +62,6 @@ class Customer:
             return main(
                 ["vault", "bootstrap", "--config", str(self.config), "--connection", CUSTOMER, *flags]
             )
-
-    def revoke_operators_tokens(self) -> None:
-        for accessor in self.vault.request("LIST", "auth/token/accessors")["data"]["keys"]:
-            with contextlib.suppress(RequestFailed):  # it ended meanwhile
-                body = {"accessor": accessor}
-                found = self.vault.request("POST", "auth/token/lookup-accessor", body)["data"]
-                if (found.get("meta") or {}).get("service_account_name") == names.OPERATOR_SERVICE_ACCOUNT:
-                    self.vault.request("POST", "auth/token/revoke-accessor", body)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +127,7 @@ def sealed(customer: Customer) -> Iterator[None]:
 @contextlib.contextmanager
 def without_role(customer: Customer) -> Iterator[None]:
     customer.vault.request("DELETE", f"auth/{AUTH}/role/secureai-operator")
-    customer.revoke_operators_tokens()
+    revoke_operators_tokens(customer.vault)
     try:
         yield
     finally:

@@ -111,7 +111,7 @@ def test_a_failing_login_keeps_its_reason(
 
 
 def test_a_revoked_token_is_replaced_by_a_new_login(lab: Lab, workloads: Workloads, team: str) -> None:
-    assert revoke_operators_tokens(lab) >= 1
+    assert revoke_operators_tokens(lab.vault) >= 1
     workloads.respec(team, keys={"dataKeys": [{"name": "model"}, {"name": "more"}]})
     workloads.wait_ready(team, deadline=NAMED_SECONDS)
 

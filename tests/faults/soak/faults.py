@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from lab import Lab, RequestFailed
-from secureai_operator import names
+from lab import Lab
 from tests.faults.proxy import Forward, Passing, Proxies, Reply, Seen
 from tests.faults.soak.seats import Seat
+from tests.integration.outages import revoke_operators_tokens
 
 KILL, TERMINATE, FREEZE = "SIGKILL", "SIGTERM", "SIGSTOP"
 CUT_KUBERNETES, CUT_VAULT, WATCHES = "API server cut off", "Vault cut off", "watches cut"
@@ -126,7 +126,7 @@ class Faults:
         elif fault.kind == SEAL:
             self.lab.seal_vault()
         elif fault.kind == REVOKE:
-            revoke_operators_tokens(self.lab)
+            revoke_operators_tokens(self.lab.vault)
         else:
             seat.blame, seat.blame_until = fault.kind, math.inf
             self._trouble(fault, seat)
@@ -165,14 +165,3 @@ class Faults:
 
     def _call(self, what: Callable[[], object]) -> None:
         self.proxies.call(what)
-
-
-def revoke_operators_tokens(lab: Lab) -> None:
-    """As an administrator does after a leak."""
-    for accessor in lab.vault_request("LIST", "auth/token/accessors")["data"]["keys"]:
-        try:
-            found = lab.vault_request("POST", "auth/token/lookup-accessor", {"accessor": accessor})["data"]
-            if (found.get("meta") or {}).get("service_account_name") == names.OPERATOR_SERVICE_ACCOUNT:
-                lab.vault_request("POST", "auth/token/revoke-accessor", {"accessor": accessor})
-        except RequestFailed:
-            continue  # it ended meanwhile
