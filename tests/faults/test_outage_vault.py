@@ -32,7 +32,7 @@ OUTAGES: Mapping[str, tuple[vault_outages.Outage, str]] = {
 """With the reason that VaultReachable is to have; a token that was revoked is replaced before anybody has to know."""
 STEADY = [f"w{number}" for number in range(7)]
 LASTS_SECONDS = 8.0
-NAMED_SECONDS = 20.0
+NAMED_SECONDS = 60.0
 """Five goals, for a busy machine: what it takes is shown."""
 ANSWER_SECONDS = 1.0
 """In which a probe is answered by a process that does not hang."""

@@ -88,7 +88,7 @@ def _move(lab: Lab, source: str, target: str) -> None:
         found = lab.vault_request("GET", status)["data"]["migration_info"]["status"]
         return bool(found == "success")
 
-    lab.wait_for(done, 10, "the mount to be moved")
+    lab.wait_for(done, 60, "the mount to be moved")
 
 
 def operators_policy(product: Product) -> str:
@@ -115,4 +115,4 @@ def lose_key(lab: Lab, name: str) -> None:
         lab.vault_request("DELETE", f"{TRANSIT}/keys/{name}")
         return True
 
-    lab.wait_for(deleted, 5, "the deletion to be faster than the operator")
+    lab.wait_for(deleted, 30, "the deletion to be faster than the operator")

@@ -17,7 +17,7 @@ from tests.integration.vault_identity import TRANSIT, vault_name
 Json = dict[str, Any]
 
 MODEL = {"dataKeys": [{"name": "model"}, {"name": "prompts"}]}
-ROTATED_SECONDS = 15.0
+ROTATED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

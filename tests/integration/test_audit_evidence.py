@@ -26,7 +26,7 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 REPORTER = "secureai-audit-reporter"
-TOLD_SECONDS = 10.0
+TOLD_SECONDS = 60.0
 IN_FORCE_SECONDS = 30.0
 (TOO_OLD,) = (text for text, refusal in TEXTS.items() if refusal is Refusal.TOO_OLD)
 

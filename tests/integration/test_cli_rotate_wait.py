@@ -87,7 +87,7 @@ def test_a_policy_is_followed_until_all_that_it_rules_have_rotated(
         rotation = workloads.get(namespace)["status"].get("rotation") or {}
         return bool(rotation.get("policy") == f"{namespace}/monthly")
 
-    lab.wait_for(ruled, 10, "the policy to rule")
+    lab.wait_for(ruled, 60, "the policy to rule")
     words = ("rotate", "--policy", "monthly", "-n", namespace, "--wait", "--timeout", "60s", "-o", "json")
     said = secureai(*words)
     assert said.code == OK, said.out

@@ -284,7 +284,7 @@ def test_a_selector_that_selects_nothing_is_no_success(
 # Following -------------------------------------------------------------------------------------------------
 def played(lab: Lab, workloads: Workloads, namespace: str, annotation: str, statuses: list[Json]) -> None:
     """Be the operator: see the request, and write one status after the other."""
-    lab.wait_for(lambda: annotation in asked_of(workloads, namespace), 20, "the request")
+    lab.wait_for(lambda: annotation in asked_of(workloads, namespace), 60, "the request")
     for status in statuses:
         put_status(lab, namespace, "llm", status)
 
@@ -384,7 +384,7 @@ def test_a_policy_is_followed_until_all_that_it_rules_have_rotated(
         return names.ROTATE_ANNOTATION in (policy["metadata"].get("annotations") or {})
 
     def act() -> None:
-        lab.wait_for(asked, 20, "the request")
+        lab.wait_for(asked, 60, "the request")
         status = {"requestId": "audit-7", "requestedAt": ago(1)}
         path = KEY_ROTATION_POLICIES.path(namespace, "weekly", "status")
         lab.api.request("PATCH", path, {"status": status}, "application/merge-patch+json")
@@ -410,7 +410,7 @@ def test_many_are_followed_at_once(
 
     def act() -> None:
         for name in many:
-            lab.wait_for(lambda name=name: asked_of(workloads, namespace, name), 20, "the request")  # type: ignore[misc]
+            lab.wait_for(lambda name=name: asked_of(workloads, namespace, name), 60, "the request")  # type: ignore[misc]
             put_status(lab, namespace, name, {"rotation": {"requestId": "all", "target": 3}})
         stop.set()
 

@@ -35,11 +35,11 @@ CUSTOMER = "customer-a"
 OWNED = {"custody": "hold-your-own-key", "dataKeys": [{"name": "model"}]}
 BROUGHT = {"custody": "customer-managed", "dataKeys": [{"name": "model"}]}
 
-LOGIN_SECONDS = 10.0
+LOGIN_SECONDS = 40.0
 """After a login, another one is due only some seconds later."""
 MADE_SECONDS = 60.0
 """For a workload whose key is an RSA key of 4096 bits, on a machine that does much else."""
-NOTICED_SECONDS = 25.0
+NOTICED_SECONDS = 60.0
 """An imported key is looked for every fifteen seconds."""
 
 Json = dict[str, Any]

@@ -32,7 +32,7 @@ Json = dict[str, Any]
 READ_CONFIG = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["a"], "verbs": ["get"]}
 EVERYTHING = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}
 STRANGER = {"kind": "ServiceAccount", "name": "default", "namespace": "default"}
-PROBED_SECONDS = 8.0
+PROBED_SECONDS = 40.0
 """A look at Vault comes every two seconds, jittered; and then there is the reaction."""
 METADATA = ("labels", "ownerReferences")
 
@@ -346,7 +346,7 @@ def _swap(lab: Lab, workloads: Workloads, resource: Resource, namespace: str, fo
             return False
         return True
 
-    lab.wait_for(swapped, 20, "the forged copy to be faster than the operator")
+    lab.wait_for(swapped, 60, "the forged copy to be faster than the operator")
 
 
 # What somebody does while nobody looks
@@ -560,7 +560,7 @@ def test_a_strangers_object_is_not_taken_over(
     foreign = {"metadata": {"name": place(name), "labels": {"app": "theirs"}}, **content}
     before = lab.api.request("POST", resource.path(team), foreign)
     workloads.create(team, name, keys={"dataKeys": [{"name": "model"}]}, access={"rules": [READ_CONFIG]})
-    condition = workloads.wait_condition(team, name, concern, "False", "NameConflict", deadline=15)
+    condition = workloads.wait_condition(team, name, concern, "False", "NameConflict")
     assert f"{resource.kind} {place(name)}" in condition["message"]
     workloads.wait_condition(team, name, "Ready", "False")
     status = workloads.get(team, name)["status"]

@@ -86,7 +86,7 @@ async def running(informer: Informer[Seen]) -> AsyncIterator[None]:
         await task
 
 
-async def until(condition: Callable[[], bool], what: str, deadline: float = 20) -> None:
+async def until(condition: Callable[[], bool], what: str, deadline: float = 60) -> None:
     async def holds() -> bool:
         return condition()
 

@@ -315,7 +315,7 @@ def test_nothing_is_left_when_the_holder_ends(
 ) -> None:
     holder, directory, _ = held_lab
     holder.send_signal(number)
-    wait_for(lambda: is_gone(directory), 20, "everything of the lab to be gone")
+    wait_for(lambda: is_gone(directory), 60, "everything of the lab to be gone")
 
 
 def test_nothing_is_left_when_the_guard_itself_is_killed(
@@ -323,7 +323,7 @@ def test_nothing_is_left_when_the_guard_itself_is_killed(
 ) -> None:
     _, directory, guard = held_lab
     os.kill(guard, signal.SIGKILL)
-    wait_for(lambda: is_gone(directory), 20, "everything of the lab to be gone")
+    wait_for(lambda: is_gone(directory), 60, "everything of the lab to be gone")
 
 
 def test_a_cluster_and_vault_of_the_users_own_are_used_and_left_as_they_were(

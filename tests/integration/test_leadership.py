@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.integration]
 LEASE_SECONDS = 6
 TAKEOVER_SECONDS = LEASE_SECONDS + 10.0
 """The Lease has to run out before a standby's eyes, which then looks once a second."""
-HANDOVER_SECONDS = 10.0
+HANDOVER_SECONDS = 30.0
 """Until a leader that was told to stop is followed, on a machine that does much else. What it takes is printed."""
 BACK_SECONDS = 60.0
 """After the API server went away: a start of the operator's own, and up to 30 s in which the API server's admission does

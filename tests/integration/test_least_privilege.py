@@ -99,7 +99,7 @@ def life(lab: Lab, workloads: Workloads, namespace: str, operator: SharedOperato
     }
     lab.api.request("POST", f"/apis/apps/v1/namespaces/{namespace}/replicasets", escaped)
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    lab.wait_for(lambda: lab.api.request("GET", pods)["items"], 10, "a pod that nobody binds")
+    lab.wait_for(lambda: lab.api.request("GET", pods)["items"], 60, "a pod that nobody binds")
     lab.api.request("POST", ROLES.path(namespace), {"metadata": {"name": "reader"}, "rules": [READ_CONFIG]})
     workloads.create(
         namespace,
@@ -114,7 +114,7 @@ def life(lab: Lab, workloads: Workloads, namespace: str, operator: SharedOperato
     workloads.wait_condition(namespace, "llm", "AccessGranted", "False", "BeyondCeiling")
     workloads.respec(namespace, access={"roleRefs": [{"name": "reader"}]})
     workloads.wait_condition(namespace, "llm", "AccessGranted", "True")
-    workloads.wait_event(namespace, "llm", "PodReplaced", deadline=20)
+    workloads.wait_event(namespace, "llm", "PodReplaced", deadline=60)
     _rotate_data_keys(lab, workloads, namespace)
     policy(lab, namespace)
     wait_policy(workloads, namespace, selected=1)
@@ -161,11 +161,11 @@ def _rotate_data_keys(lab: Lab, workloads: Workloads, namespace: str) -> None:
             if "run" in pod["metadata"]["labels"]
         }
 
-    lab.wait_for(all_run, 20, "pods of each kind")
+    lab.wait_for(all_run, 60, "pods of each kind")
     asked = {"metadata": {"annotations": {names.ROTATE_DATA_KEYS_ANNOTATION: "1"}}}
     workloads.patch(namespace, "llm", asked)
     for resource in ROLLED:
-        workloads.wait_object(resource, namespace, "restarted", lambda live: bool(mark(live)), deadline=20)
+        workloads.wait_object(resource, namespace, "restarted", lambda live: bool(mark(live)), deadline=60)
 
 
 def _replace_identity(workloads: Workloads, namespace: str) -> None:

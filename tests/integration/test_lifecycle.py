@@ -422,13 +422,13 @@ def test_a_pass_over_a_healthy_workload_writes_nothing(
     workloads.ready(namespace, keys=MODEL, access={"rules": [READ_CONFIG]})
     audit = Audit(lab)
     workloads.patch(namespace, "llm", {"metadata": {"annotations": {names.RESYNC_ANNOTATION: "1"}}})
-    lab.wait_for(lambda: workloads.get(namespace)["status"].get("resync") == "1", 5, "the pass")
+    lab.wait_for(lambda: workloads.get(namespace)["status"].get("resync") == "1", 60, "the pass")
 
     def probed() -> bool:
         reads = [request for request in audit.vault(vault_name(namespace)) if request.operation == "read"]
         return len(reads) >= 12  # four things each time
 
-    lab.wait_for(probed, 10, "two more looks at Vault")
+    lab.wait_for(probed, 60, "two more looks at Vault")
     (write,) = audit.kube_writes(namespace)
     assert (write.resource, write.subresource) == ("secureaiworkloads", "status")
     assert audit.vault_writes(vault_name(namespace)) == []
@@ -449,7 +449,7 @@ def test_a_restart_over_a_healthy_fleet_writes_nothing(
         paths = {request.path for request in audit.vault(f".{namespace}.") if "policies" in request.path}
         return len(paths) == 3
 
-    lab.wait_for(looked, 15, "a look at each workload in Vault")
+    lab.wait_for(looked, 60, "a look at each workload in Vault")
     telemetry = operator.telemetry
     lab.wait_for(
         lambda: telemetry.metric("secureai_workload_condition", namespace=namespace, type="Ready") == 3,

@@ -381,7 +381,7 @@ def test_pods_that_two_workloads_claim(lab: Lab, workloads: Workloads, namespace
         )
         return bool(found["metadata"]["creationTimestamp"] > first)
 
-    lab.wait_for(later, 5, "another second of the API server's clock")
+    lab.wait_for(later, 30, "another second of the API server's clock")
     workloads.create(namespace, "a-second", podSelector=selector)
     found = workloads.wait_condition(namespace, "a-second", "PodsBound", "False", "PodsClaimedTwice")
     assert "first" in found["message"]

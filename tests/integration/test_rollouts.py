@@ -31,7 +31,7 @@ pytestmark = pytest.mark.integration
 HELD = "rollouts-held"
 MERGE = "application/merge-patch+json"
 BUDGETS = f"/apis/policy/v1/namespaces/{HELD}/poddisruptionbudgets"
-DONE_SECONDS = 30.0
+DONE_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_a_budget_of_one_does_not_hold_up_another(lab: Lab, acting: Acting) -> N
     found = acting.restart("", "r1", since, pods=pods)
     assert found == Restarted(("ReplicaSet/b-free",), (), pending=True)
     assert live_pods(lab, HELD, "a-kept").keys() == kept.keys()
-    lab.wait_for(lambda: not free.keys() & live_pods(lab, HELD, "b-free").keys(), 10, "the other to go")
+    lab.wait_for(lambda: not free.keys() & live_pods(lab, HELD, "b-free").keys(), 60, "the other to go")
 
 
 def test_nothing_is_evicted_in_the_second_of_the_request(lab: Lab, acting: Acting) -> None:

@@ -110,7 +110,7 @@ def test_a_schedule_rotates_a_key_at_its_time_and_once(keys: Keys) -> None:
     due = now + timedelta(minutes=1 if now.second < 50 else 2)
     policy(keys.lab, keys.namespace, schedule={"cron": f"{due.minute} * * * *"})
     keys.workloads.wait_condition(
-        keys.namespace, keys.name, "RotationOnTrack", "True", "RotationScheduled", deadline=10
+        keys.namespace, keys.name, "RotationOnTrack", "True", "RotationScheduled", deadline=ROTATED_SECONDS
     )
     due = due.replace(second=0, microsecond=0)
     assert keys.rotation["nextTime"] == due.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -274,7 +274,7 @@ def test_a_version_that_nothing_proves_to_be_out_of_use_stays_and_says_why(
     policy(lab, namespace, retire=RETIRES)
     keys.annotate(rotate="first")
     found = workloads.wait_condition(
-        namespace, "llm", "RotationOnTrack", "False", "RetirementUnproven", deadline=15
+        namespace, "llm", "RotationOnTrack", "False", "RetirementUnproven", deadline=ROTATED_SECONDS
     )
     assert "versions below 2 cannot retire" in found["message"]
     assert keys.key["min_decryption_version"] == 1
@@ -290,7 +290,12 @@ def test_a_failed_decrypt_brings_the_old_versions_back_until_somebody_asks_again
     eventually(keys.lab, lambda: keys.key["min_decryption_version"] == 2 or None, 10, "the trial")
     keys.annotate(decrypt_failed="report-1")
     keys.workloads.wait_condition(
-        keys.namespace, keys.name, "RotationOnTrack", "False", "RetirementRolledBack", deadline=10
+        keys.namespace,
+        keys.name,
+        "RotationOnTrack",
+        "False",
+        "RetirementRolledBack",
+        deadline=ROTATED_SECONDS,
     )
     assert keys.key["min_decryption_version"] == 1
     assert Identity.of(keys.lab, keys.namespace).decrypt(name, old) == b"of long ago"
@@ -302,7 +307,7 @@ def test_nothing_is_destroyed_without_an_identity_that_may(keys: Keys) -> None:
     policy(keys.lab, keys.namespace, retire=RETIRES | {"trim": True})
     keys.annotate(rotate="first")
     keys.workloads.wait_condition(
-        keys.namespace, keys.name, "RotationOnTrack", "False", "RetireRoleMissing", deadline=15
+        keys.namespace, keys.name, "RotationOnTrack", "False", "RetireRoleMissing", deadline=ROTATED_SECONDS
     )
     assert keys.key.get("min_available_version", 0) == 0
 
@@ -379,7 +384,7 @@ def test_a_version_trimmed_behind_our_back_is_told_and_nothing_goes_on(
     keys.workloads.patch_status(keys.namespace, keys.name, status)
     operator.start()
     keys.workloads.wait_condition(
-        keys.namespace, keys.name, "KeyReady", "False", "KeyVersionDestroyed", deadline=15
+        keys.namespace, keys.name, "KeyReady", "False", "KeyVersionDestroyed", deadline=ROTATED_SECONDS
     )
     keys.annotate(rotate="must wait")
     keys.workloads.wait_condition(keys.namespace, keys.name, "RotationOnTrack", "False", "Waiting")

@@ -46,7 +46,7 @@ FULL = {
 }
 FOREIGN = "canary-written-by-somebody-else-0123456789"
 """What an intruder writes into a Secret: it is to go, and to be repeated nowhere."""
-HEALED_IN_VAULT_SECONDS = 15.0
+HEALED_IN_VAULT_SECONDS = 60.0
 PIECE = 24
 """Characters of a secret in a row that count as telling it."""
 
@@ -219,10 +219,10 @@ def refusal_by_vault(life: Life, namespace: str, product: Product) -> None:
     policy = routine_policy_name(BootstrapSpec(product.vault_connection()))
     life.lab.vault_request("DELETE", f"sys/policies/acl/{policy}")
     try:
-        life.workloads.wait_condition(namespace, "llm", "VaultReachable", "False", deadline=15)
+        life.workloads.wait_condition(namespace, "llm", "VaultReachable", "False")
     finally:
         product.bootstrap_vault()
-    life.workloads.wait_condition(namespace, "llm", "VaultReachable", "True", deadline=15)
+    life.workloads.wait_condition(namespace, "llm", "VaultReachable", "True")
     life.workloads.wait_ready(namespace)
 
 

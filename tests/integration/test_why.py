@@ -24,7 +24,7 @@ from tests.product import Product
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("operator")]
 
-WHY_SECONDS = 15.0
+WHY_SECONDS = 40.0
 """A hang of Vault is known after a timeout, and told by a pass after it."""
 
 REQUIRED = {"mode": "Required"}

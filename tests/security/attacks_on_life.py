@@ -144,8 +144,8 @@ def finalizer_of_the_dying(arena: Arena) -> None:
     assert arena.tenant.delete(name).accepted
     arena.tenant.merge(name, {"metadata": {"finalizers": []}})
     arena.gone(name)
-    arena.lab.wait_for(lambda: arena.in_vault("login", name) is None, 15, "the login to be revoked")
-    arena.lab.wait_for(lambda: arena.in_vault("policy", name) is None, 15, "the policy to be revoked")
+    arena.lab.wait_for(lambda: arena.in_vault("login", name) is None, 60, "the login to be revoked")
+    arena.lab.wait_for(lambda: arena.in_vault("policy", name) is None, 60, "the policy to be revoked")
     has_no_access(arena, name)
 
 
@@ -163,7 +163,7 @@ def finalizer_of_ones_own(arena: Arena) -> None:
     assert arena.tenant.create(manifest).accepted
     arena.workloads.wait_ready(arena.namespace, name, SETTLED_SECONDS)
     assert arena.tenant.delete(name).accepted
-    arena.lab.wait_for(lambda: arena.in_vault("login", name) is None, 15, "the login to be revoked")
+    arena.lab.wait_for(lambda: arena.in_vault("login", name) is None, 60, "the login to be revoked")
     arena.ready({})
     has_no_access(arena, name)
     assert arena.tenant.merge(name, {"metadata": {"finalizers": []}}).accepted
@@ -242,7 +242,7 @@ def _owned_by(owner: Owner, arena: Arena) -> None:
     assert arena.tenant.create(manifest).accepted
     # The garbage collector looks for the owner here, finds none, and takes the tenant's own workload away.
     arena.gone(name)
-    arena.lab.wait_for(lambda: arena.in_vault("login", name) is None, 15, "the login to be revoked")
+    arena.lab.wait_for(lambda: arena.in_vault("login", name) is None, 60, "the login to be revoked")
 
 
 for _owner in OWNERS:
@@ -585,7 +585,7 @@ def pods_by_part(arena: Arena) -> None:
     made = arena.workloads.get(arena.namespace, older)["metadata"]["creationTimestamp"]
     younger = arena.name()
     evil = workload({"podSelector": {"matchLabels": {"app": "db"}}}, younger)
-    arena.lab.wait_for(lambda: arena.server_time() > made, 5, "the next second")
+    arena.lab.wait_for(lambda: arena.server_time() > made, 30, "the next second")
     assert arena.tenant.create(evil).accepted
     arena.workloads.wait_condition(
         arena.namespace, younger, "NetworkIsolated", "False", deadline=SETTLED_SECONDS

@@ -382,7 +382,7 @@ def test_a_broken_kubeconfig_is_not_quoted(
     process.start()
     # It ends by itself, or tries on: either way it has said by then what is wrong.
     with contextlib.suppress(Exception):
-        lab.wait_for(lambda: not process.running, 8, "the operator to end")
+        lab.wait_for(lambda: not process.running, 30, "the operator to end")
     process.stop()
     said = f"{printed.out}{printed.err}{process.log.read_text()}"
     assert said
