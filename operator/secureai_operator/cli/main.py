@@ -32,6 +32,7 @@ VERBS = MappingProxyType({
     "crds": "print the CustomResourceDefinitions",
     "docs": "print the generated reference documentation",
     "demo": "start a lab, run the operator on it and prove what it promises",
+    "ui": "look at the fleet in a browser, read-only",
     "run": "run the operator",
     "node-agent": "cut the established connections of quarantined pods on one node",
 })  # fmt: skip
