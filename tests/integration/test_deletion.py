@@ -144,6 +144,45 @@ def test_the_wrapped_data_keys_outlive_the_workload_and_are_adopted(
     assert len(Identity.of(lab, namespace).decrypt(name, wrapped)) == 32
 
 
+def test_data_keys_of_earlier_generations_and_undeclared_ones_outlive_the_workload_too(
+    lab: Lab, workloads: Workloads, namespace: str
+) -> None:
+    """Whoever makes the workload again declares what it needs next; what was encrypted before may still be needed."""
+    both = {"dataKeys": [{"name": "model"}, {"name": "weights"}]}
+    workloads.ready(namespace, keys=both)
+    asked = {"metadata": {"annotations": {names.ROTATE_DATA_KEYS_ANNOTATION: "once"}}}
+    workloads.patch(namespace, "llm", asked)
+    before = workloads.wait_object(
+        SECRETS, namespace, names.keys_secret("llm"), lambda live: len(live["data"]) == 4
+    )["data"]
+    workloads.wait_ready(namespace)
+    workloads.delete(namespace)
+    workloads.wait_gone(namespace)
+
+    workloads.ready(namespace, keys=MODEL)
+    workloads.patch(namespace, "llm", {"metadata": {"annotations": {names.RESYNC_ANNOTATION: "again"}}})
+    lab.wait_for(
+        lambda: workloads.get(namespace)["status"].get("resync") == "again", 60, "another look at everything"
+    )
+    found = workloads.find(SECRETS, namespace, names.keys_secret("llm"))
+    assert found is not None
+    assert found["data"] == before
+    identity = Identity.of(lab, namespace)
+    recorded = workloads.get(namespace)["status"]["dataKeys"]
+    assert {one["name"] for one in recorded} == {"model", "model.1", "weights", "weights.1"}
+    for one in recorded:
+        assert len(identity.decrypt(vault_name(namespace), one["wrapped"])) == 32
+
+    # The next generation takes no name that is in use.
+    workloads.patch(
+        namespace, "llm", {"metadata": {"annotations": {names.ROTATE_DATA_KEYS_ANNOTATION: "twice"}}}
+    )
+    after = workloads.wait_object(
+        SECRETS, namespace, names.keys_secret("llm"), lambda live: len(live["data"]) > 4
+    )["data"]
+    assert set(before.values()) <= set(after.values())
+
+
 def test_destroy_without_the_platforms_permission_keeps_the_key(
     lab: Lab, workloads: Workloads, namespace: str
 ) -> None:

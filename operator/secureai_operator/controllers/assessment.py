@@ -15,12 +15,12 @@ from secureai_operator.api.rotation_status import DataKeyRotationStatus, Emergen
 from secureai_operator.api.vault_types import VaultHealth, VaultStatus
 from secureai_operator.api.workload import CertificateDelivery, Enforcement
 from secureai_operator.api.workload_status import DriftStatus
+from secureai_operator.controllers.data_keys_side import data_key_verdict
 from secureai_operator.controllers.kubernetes_side import Outcome
 from secureai_operator.controllers.rotation import RotationFound
 from secureai_operator.controllers.vault_side import (
     VaultOutcome,
     VaultSide,
-    data_key_verdict,
     vault_verdict,
 )
 from secureai_operator.core.custody import lock_verdict

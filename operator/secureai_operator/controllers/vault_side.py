@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from secureai_operator import errors, names
+from secureai_operator import errors
 from secureai_operator.api import reasons
 from secureai_operator.api.conditions import ConditionType as C
 from secureai_operator.api.conditions import condition, rfc3339
 from secureai_operator.api.reasons import REASONS, Reason
-from secureai_operator.api.resources import SECRETS
 from secureai_operator.api.vault_types import KeyState, SignedCertificate
-from secureai_operator.api.workload import DataKey, DriftPolicy
+from secureai_operator.api.workload import DriftPolicy
 from secureai_operator.api.workload_status import DataKeyStatus, DriftStatus, KeyStatus
 from secureai_operator.clients.kube import ScopedKube
 from secureai_operator.clients.vault_api import VaultApi
 from secureai_operator.clients.x509 import new_certificate_request
 from secureai_operator.controllers.memory import Memory
 from secureai_operator.core.desired.keys import (
-    encoded_context,
     key_awaited_verdict,
     key_status,
     key_verdict,
-    key_version,
     may_create_key,
-    missing_data_keys,
     never_had_key,
 )
 from secureai_operator.core.desired.vault import (
@@ -268,82 +262,6 @@ def standing(memory: Memory) -> dict[C, str]:
         for kind, name, part in sorted(memory.reported)
         if kind.startswith("Vault")
     }
-
-
-async def wrap_missing_data_keys(side: VaultSide, outcome: VaultOutcome) -> None:
-    """Every declared data key that status does not record: taken from the Secret if there is one, or made."""
-    missing = missing_data_keys(side.workload)
-    if not missing or outcome.key is None or outcome.key.status != "True":
-        return
-    try:
-        found = await _recorded_in_secret(side) if await side.has_record() else {}
-        made = [await _data_key(side, data_key, found.get(data_key.name)) for data_key in missing]
-    except errors.VaultRefused:
-        outcome.failures[C.KEY_READY] = bad(
-            reasons.DATA_KEY_LOST,
-            f"Secret {names.keys_secret(side.workload.name)} holds a data key that this key did not wrap; "
-            "restore the Secret from a backup, or take the entry out for a new data key",
-        )
-        return
-    except errors.OperatorError as error:
-        outcome.failures[C.KEY_READY] = vault_verdict(error)
-        return
-    outcome.data_keys = tuple(sorted((*outcome.data_keys, *made), key=lambda data_key: data_key.name))
-
-
-async def _data_key(side: VaultSide, declared: DataKey, found: str | None) -> DataKeyStatus:
-    """One that was found in the Secret, or a new one."""
-    context = encoded_context(declared.context)
-    if found is None:
-        wrapped = await side.vault.new_data_key(side.desired.name, declared.bits, context)
-    else:
-        wrapped = await _adopted(side, found, context)
-    return DataKeyStatus(
-        name=declared.name,
-        key_version=key_version(wrapped) or 0,
-        wrapped=wrapped,
-        context=declared.context or "",
-    )
-
-
-async def _adopted(side: VaultSide, wrapped: str, context: str | None) -> str:
-    """A data key found in a Secret, if the key can unwrap it: who may write Secrets must not plant another.
-
-    Rewrapping is the proof that needs no right to decrypt; its result counts only if it is of a newer version.
-    """
-    contexts = None if context is None else [context]
-    (rewrapped,) = await side.vault.rewrap(side.desired.name, [wrapped], contexts)
-    return wrapped if key_version(rewrapped) == key_version(wrapped) else rewrapped
-
-
-async def _recorded_in_secret(side: VaultSide) -> dict[str, str]:
-    """Wrapped data keys of a Secret that outlived its status: retained, or written just before a crash."""
-    secret = await side.kube.get(SECRETS, names.keys_secret(side.workload.name))
-    labels = (secret or {}).get("metadata", {}).get("labels") or {}
-    if secret is None or labels.get(names.WORKLOAD_LABEL) != side.workload.name:
-        return {}
-    found = {}
-    for name, value in (secret.get("data") or {}).items():
-        try:
-            text = base64.b64decode(value, validate=True).decode("ascii")
-        except (binascii.Error, ValueError):
-            continue
-        if key_version(text) is not None:
-            found[name] = text
-    return found
-
-
-def data_key_verdict(outcome: VaultOutcome) -> Verdict | None:
-    """Why a recorded data key can no longer be unwrapped, or None."""
-    latest = outcome.key_status.latest_version if outcome.key_status else 0
-    for data_key in outcome.data_keys:
-        version = key_version(data_key.wrapped)
-        if version is None or version > latest:
-            return bad(
-                reasons.DATA_KEY_LOST,
-                f"data key {data_key.name} is not wrapped by any version of the key; restore the Secret from a backup",
-            )
-    return None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -23,6 +23,7 @@ from secureai_operator.clients.vault_api import VaultApi
 from secureai_operator.controllers import kubernetes_side, vault_side
 from secureai_operator.controllers.assessment import Found, assess
 from secureai_operator.controllers.children import Children
+from secureai_operator.controllers.data_keys_side import wrap_missing_data_keys
 from secureai_operator.controllers.finalization import Finalization
 from secureai_operator.controllers.hooks import Hooks
 from secureai_operator.controllers.key_life import KeyLife
@@ -215,7 +216,7 @@ class WorkloadController:
                 raise outcome
             if opened is not None:
                 raise opened
-            await vault_side.wrap_missing_data_keys(found.side, outcome)
+            await wrap_missing_data_keys(found.side, outcome)
             found.vault = outcome
             await self.key_life.after_vault(found.side, found, self._saver(workload, side.kube))
         except errors.OperatorError as error:

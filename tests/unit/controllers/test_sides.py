@@ -15,6 +15,7 @@ from secureai_operator.api.vault_types import SignedCertificate
 from secureai_operator.api.workload_status import DriftStatus, SecureAIWorkloadStatus
 from secureai_operator.clients.kube import ScopedKube
 from secureai_operator.controllers.children import Children, as_child
+from secureai_operator.controllers.data_keys_side import data_key_verdict
 from secureai_operator.controllers.kubernetes_side import (
     _CONCERNS,
     OWNED,
@@ -30,7 +31,6 @@ from secureai_operator.controllers.vault_side import (
     VaultOutcome,
     _is_foreign,
     _report,
-    data_key_verdict,
     next_look,
     standing,
     vault_verdict,

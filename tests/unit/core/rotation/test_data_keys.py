@@ -10,6 +10,7 @@ from secureai_operator.api.workload import DataKey
 from secureai_operator.api.workload_status import DATA_KEYS_MAX, DataKeyStatus
 from secureai_operator.core.rotation.data_keys import (
     current,
+    recorded,
     room_verdict,
     with_new_generation,
     with_rewrapped,
@@ -61,3 +62,32 @@ def test_there_is_room_until_there_is_none() -> None:
     verdict = room_verdict(full[:-1], declared)
     assert verdict is not None
     assert verdict.reason is reasons.DATA_KEYS_FULL
+
+
+@given(st.lists(st.sets(st.sampled_from(["a", "b", "c"])), max_size=8))
+def test_what_a_secret_recorded_is_all_there_again_and_goes_on_as_before(rotations: list[set[str]]) -> None:
+    """The status is gone, the Secret is not: the same data keys come of it, and the next generation takes no name in use."""
+    keys: tuple[DataKeyStatus, ...] = tuple(data_key(name, what=place) for place, name in enumerate("abc"))
+    for number, names in enumerate(rotations, start=10):
+        made = {name: text(1, number * 10 + place) for place, name in enumerate(sorted(names))}
+        keys = with_new_generation(keys, made)
+    again = recorded({one.name: one.wrapped for one in keys}, [DataKey(name="a"), DataKey(name="d")])
+    assert again == keys
+    after = with_new_generation(again, {name: text(1, 999) for name in "abc"})
+    assert len({one.name for one in after}) == len(keys) + 3
+    assert {one.wrapped for one in keys} <= {one.wrapped for one in after}
+
+
+def test_a_context_that_is_declared_counts_for_earlier_ones_too() -> None:
+    found = {"model": text(1), "model.1": text(1, 1), "other": text(1, 2)}
+    again = recorded(found, [DataKey(name="model", context="tenant-42")])
+    assert {one.name: one.context for one in again} == {
+        "model": "tenant-42",
+        "model.1": "tenant-42",
+        "other": "",
+    }
+
+
+def test_an_entry_with_a_name_that_we_never_give_is_not_ours() -> None:
+    found = dict.fromkeys(["model", ".1", "model.0", "model.x", "Model", "model.1.2", "a" * 64], text(1))
+    assert [one.name for one in recorded(found, [])] == ["model"]
