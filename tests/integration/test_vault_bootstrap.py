@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lab import Lab, RequestFailed
+from secureai_operator import names
 from secureai_operator.api.vault_setup import Outcome
 from secureai_operator.api.vault_types import AuthRole, PkiRole
 from secureai_operator.clients import _vault_codec as codec
@@ -23,7 +24,7 @@ from secureai_operator.core.bootstrap import (
     routine_policy_name,
 )
 from secureai_operator.errors import VaultDenied, VaultUnavailable
-from tests.integration.vaults import bootstrapped, new_spec
+from tests.integration.vaults import AUDIENCE, bootstrapped, new_spec
 
 pytestmark = pytest.mark.integration
 
@@ -105,6 +106,55 @@ async def test_an_empty_vault_gets_everything_and_a_second_time_nothing(lab: Lab
     assert set(made.values()) <= {Outcome.CREATED, Outcome.UPDATED}
     assert {report.outcome for report in second} == {Outcome.UNCHANGED}
     assert audit_lines(lab) == before
+
+
+async def test_a_reviewers_token_that_expired_is_replaced_by_the_one_that_is_given(
+    lab: Lab, tmp_path: Path, namespace: str
+) -> None:
+    """Vault tells only that there is one: a bootstrap that took that for the same one would never mend the logins."""
+    spec = await asyncio.to_thread(new_spec, lab, tmp_path)
+    mount = f"kubernetes-{namespace}"
+    hosted = replace(
+        spec,
+        connection=replace(spec.connection, auth_mount=mount),
+        kubernetes_host=lab.api_url,
+        kubernetes_ca_pem=lab.ca_file.read_text(),
+    )
+    reviewer = {
+        "metadata": {"name": f"reviewer-{namespace}"},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "system:auth-delegator",
+        },
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": namespace}],
+    }
+    bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+    await asyncio.to_thread(lab.api.request, "POST", bindings, reviewer)
+    good = await asyncio.to_thread(lab.token, namespace, "default")
+    account = (names.OPERATOR_NAMESPACE, names.OPERATOR_SERVICE_ACCOUNT)
+    jwt = await asyncio.to_thread(lab.token, *account, AUDIENCE)
+    login = {"role": spec.connection.role, "jwt": jwt}
+
+    async def logs_in() -> bool:
+        try:
+            await asyncio.to_thread(lab.vault_request, "POST", f"auth/{mount}/login", login, "")
+        except RequestFailed:
+            return False
+        return True
+
+    async with VaultAdministrator(spec.connection, lab.vault_root_token) as administrator:
+        expired = f"{good[:-8]}expired0"
+        for token, outcome, works in ((expired, Outcome.CREATED, False), (good, Outcome.UPDATED, True)):
+            reports = await administrator.apply(bootstrap_items(replace(hosted, reviewer_jwt=token)))
+            outcomes = {report.name: report.outcome for report in reports}
+            assert outcomes[f"setting auth/{mount}/config"] is outcome
+            assert await logs_in() is works
+    await asyncio.to_thread(
+        lab.api.request,
+        "DELETE",
+        f"{bindings}/{reviewer['metadata']['name']}",  # type: ignore[index]
+    )
 
 
 async def test_a_dry_run_tells_what_it_would_do_and_writes_nothing(lab: Lab, tmp_path: Path) -> None:

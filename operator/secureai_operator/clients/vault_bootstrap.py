@@ -87,9 +87,8 @@ class VaultAdministrator:
             if not dry_run:
                 raise
             present = None
-        # A secret cannot be compared; Vault tells at most that there is one.
-        unset = any(not (present or {}).get(f"{name}_set", True) for name in item.secret)
-        if present is not None and not unset and _holds(present, item.fields):
+        # A secret that is given is written: it cannot be compared, and the one that is there may have expired.
+        if present is not None and not item.secret and _holds(present, item.fields):
             return ItemReport(item.name, Outcome.UNCHANGED)
         outcome = Outcome.CREATED if present is None else Outcome.UPDATED
         return await self._written(item.name, outcome, item.path, {**item.fields, **item.secret}, dry_run)
