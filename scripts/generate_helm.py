@@ -42,6 +42,7 @@ COPIES: Mapping[str, tuple[str, ...]] = {
     "monitoring": (
         f"{_MONITORING}/prometheus/rules.yaml",
         f"{_MONITORING}/grafana/dashboard.json",
+        f"{_MONITORING}/grafana/workload.json",
         f"{_MONITORING}/audit/reporter.yaml",
         f"{_MONITORING}/audit/reporter-policy.yaml",
     ),
@@ -144,10 +145,14 @@ def documented(text: str) -> dict[tuple[str, str], str]:
     settings, connection = (
         text.split("\n## Settings\n")[1].split("\n## ", maxsplit=1)[0].split("\nA connection:\n")
     )
-    found = {("Settings", "webhook"): "The admission webhook, where it is used."}
+    found = {
+        ("Settings", "webhook"): "The admission webhook, where it is used.",
+        ("Settings", "tracing"): "OpenTelemetry traces; off if it is not set.",
+    }
     for model, table in (("Settings", settings), ("VaultConnectionSettings", connection)):
         for cells, words in _rows(table):
-            owner = "WebhookSettings" if "webhook." in cells else model
+            part = re.match(r"`(webhook|tracing)\.", cells)
+            owner = f"{part[1].capitalize()}Settings" if part else model
             for name in re.findall(r"`([^`]+)`", cells):
                 found[owner, name.split(".")[-1]] = words
     return found

@@ -85,6 +85,7 @@ class App:
             for vault in self.parts.vaults.values():
                 await vault.close()
             await self.parts.kube.close()
+            await asyncio.to_thread(self.parts.traces.close)
 
     async def _until_stopped(self, kopf_task: asyncio.Task[None]) -> None:
         waits = [

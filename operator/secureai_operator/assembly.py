@@ -14,7 +14,6 @@ from secureai_operator import names
 from secureai_operator.api.resources import (
     EVENTS,
     KEY_ROTATION_POLICIES,
-    MUTATING_ADMISSION_POLICIES,
     NAMESPACES,
     NETWORK_POLICIES,
     NODES,
@@ -28,6 +27,7 @@ from secureai_operator.api.resources import (
 from secureai_operator.api.rotation import KeyRotationPolicyStatus
 from secureai_operator.clients.kube import AioKube, KubeLease, KubeSettings, KubeSource
 from secureai_operator.clients.vault import HvacVault
+from secureai_operator.controllers.binding import chosen_backend
 from secureai_operator.controllers.children import Children, child_of
 from secureai_operator.controllers.emergency import Emergencies
 from secureai_operator.controllers.finalization import Finalization
@@ -67,12 +67,11 @@ from secureai_operator.runtime.workqueue import Lane, WorkQueue, current_lane
 from secureai_operator.settings import BindingBackend, Settings
 from secureai_operator.telemetry.events import EventRecorder
 from secureai_operator.telemetry.metrics import Metrics
+from secureai_operator.telemetry.traces import Traces
 
 LEASE = "secureai-operator"
 POLICY_WORKERS = 2
 """Policies are few, and a look at one is quick."""
-BINDING_POLICY = "secureai-bind-pods"
-"""Name of the MutatingAdmissionPolicy of manifests/base; without it pods are bound by the webhook."""
 
 
 _now = partial(datetime.now, UTC)
@@ -86,6 +85,7 @@ class Parts:
     kube: AioKube
     vaults: Mapping[str, HvacVault]
     metrics: Metrics
+    traces: Traces
     events: EventRecorder
     workloads: Workloads
     queue: WorkQueue[Key]
@@ -101,18 +101,17 @@ class Parts:
 
 async def assemble(settings: Settings, kubeconfig: str | None) -> Parts:
     """Put the parts together; nothing runs yet."""
-    metrics = Metrics()
-    kube = await AioKube.connect(
-        KubeSettings(kubeconfig=kubeconfig), is_urgent=_is_urgent, observe=metrics.kubernetes_request
-    )
-    identity = own_identity(os.environ)
+    metrics, identity = Metrics(), own_identity(os.environ)
+    traces = Traces.of(settings.tracing, instance=identity.holder, on_export=metrics.trace_export)
+    observe = traces.of_kubernetes(metrics.kubernetes_request)
+    kube = await AioKube.connect(KubeSettings(kubeconfig=kubeconfig), is_urgent=_is_urgent, observe=observe)
     events = EventRecorder(
         lambda namespace, manifest: kube.create(EVENTS, namespace, manifest),
         instance=identity.holder,
         on_result=metrics.kubernetes_event,
     )
     elector = _elector(settings, kube, identity)
-    vaults = _vaults(settings, metrics, elector)
+    vaults = _vaults(settings, metrics, elector, traces)
     workloads, children = Workloads(), Children()
     queue: WorkQueue[Key] = WorkQueue(places(settings.workers))
     policy_queue: WorkQueue[Key] = WorkQueue()
@@ -139,6 +138,7 @@ async def assemble(settings: Settings, kubeconfig: str | None) -> Parts:
         kube=kube,
         vaults=vaults,
         metrics=metrics,
+        traces=traces,
         events=events,
         workloads=workloads,
         queue=queue,
@@ -146,7 +146,7 @@ async def assemble(settings: Settings, kubeconfig: str | None) -> Parts:
         informers=informers.cluster_wide,
         secrets=informers.secrets,
         controller=controller,
-        workers=_workers(settings, queue, controller, metrics),
+        workers=_workers(settings, queue, controller, metrics, traces),
         policy_workers=Controller(
             "policy",
             policy_queue,
@@ -154,7 +154,7 @@ async def assemble(settings: Settings, kubeconfig: str | None) -> Parts:
             settings=ControllerSettings(workers=POLICY_WORKERS, grace=settings.shutdown_seconds),
         ),
         elector=elector,
-        binding=await _binding_backend(settings, kube),
+        binding=await chosen_backend(settings.binding, kube),
     )
     _watch_metrics(parts)
     return parts
@@ -322,12 +322,12 @@ def _policy_controller(
     )
 
 
-def _vaults(settings: Settings, metrics: Metrics, elector: Elector) -> dict[str, HvacVault]:
+def _vaults(settings: Settings, metrics: Metrics, elector: Elector, traces: Traces) -> dict[str, HvacVault]:
     return {
         name: HvacVault(
             connection,
             needed_capabilities(connection),
-            observe=partial(metrics.vault_request, name),
+            observe=traces.of_vault(name, partial(metrics.vault_request, name)),
             is_urgent=_is_urgent,
             may_write=lambda: elector.is_leader,
         )
@@ -360,7 +360,11 @@ def _owner_uid(child: Child) -> str | None:
 
 
 def _workers(
-    settings: Settings, queue: WorkQueue[Key], controller: WorkloadController, metrics: Metrics
+    settings: Settings,
+    queue: WorkQueue[Key],
+    controller: WorkloadController,
+    metrics: Metrics,
+    traces: Traces,
 ) -> Controller[Key]:
     def observe(outcome: Any, seconds: float) -> None:
         metrics.reconciled(outcome.value, seconds, current_lane.get().name.lower())
@@ -368,7 +372,7 @@ def _workers(
     return Controller(
         "workload",
         queue,
-        controller.reconcile,
+        traces.traced(controller.reconcile),
         settings=ControllerSettings(
             workers=settings.workers + URGENT_WORKERS, grace=settings.shutdown_seconds
         ),
@@ -384,14 +388,6 @@ def _watch_metrics(parts: Parts) -> None:
     for informer in parts.informers:
         parts.metrics.watch_informer(informer.name, informer.silent_for)
     parts.metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
-
-
-async def _binding_backend(settings: Settings, kube: AioKube) -> BindingBackend:
-    """What binds pods: as configured, or the admission policy if the cluster has it."""
-    if settings.binding is not BindingBackend.AUTO:
-        return settings.binding
-    policy = await kube.get(MUTATING_ADMISSION_POLICIES, None, BINDING_POLICY)
-    return BindingBackend.WEBHOOK if policy is None else BindingBackend.POLICY
 
 
 def _is_urgent() -> bool:

@@ -113,6 +113,13 @@ class WebhookSettings(_Settings):
     ca_file: Path | None = None
 
 
+class TracingSettings(_Settings):
+    """Where OpenTelemetry traces go: a collector that speaks OTLP over HTTP."""
+
+    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#@]+$", max_length=253)]
+    sample_ratio: float = Field(default=1.0, ge=0.0, le=1.0)
+
+
 class Settings(_Settings):
     """Everything that a platform team may set."""
 
@@ -136,6 +143,8 @@ class Settings(_Settings):
     orphan_deadline_seconds: float = Field(default=30.0, ge=1)
     """How long a workload of a namespace that is being deleted waits for Vault before it is let go as an orphan."""
     shutdown_seconds: float = Field(default=1.5, ge=0.1, le=30)
+    tracing: TracingSettings | None = None
+    """Off, if it is not set."""
 
 
 class SettingsError(ValueError):

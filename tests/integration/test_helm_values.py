@@ -61,6 +61,7 @@ ALL_SETTINGS: Json = {
     "evictUnboundPods": False,
     "orphanDeadlineSeconds": 31,
     "shutdownSeconds": 20,
+    "tracing": {"endpoint": "http://collector.observability.svc:4318", "sampleRatio": 0.25},
 }
 """A value that is no default for each setting but the one that is fixed."""
 
@@ -87,7 +88,7 @@ def test_ports_grace_and_network_follow_the_settings(tmp_path: Path) -> None:
     assert port["port"] == 8081
     policy = made["NetworkPolicy", NAMESPACE, "secureai-operator"]["spec"]
     assert [rule["ports"][0]["port"] for rule in policy["ingress"]] == [8081, 9555]
-    dns, _, vault = policy["egress"]
+    dns, _, vault, traces = policy["egress"]
     assert dns["to"] == [
         {
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "dns"}},
@@ -96,6 +97,7 @@ def test_ports_grace_and_network_follow_the_settings(tmp_path: Path) -> None:
         {"ipBlock": {"cidr": "10.0.0.10/32"}},
     ]
     assert [port["port"] for port in vault["ports"]] == [443, 8300]
+    assert [port["port"] for port in traces["ports"]] == [4318]
 
 
 def test_what_a_cluster_needs_of_its_own_can_be_set(tmp_path: Path) -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from secureai_operator.settings import Peer, Settings, VaultConnectionSettings, WebhookSettings
+from secureai_operator.settings import (
+    Peer,
+    Settings,
+    TracingSettings,
+    VaultConnectionSettings,
+    WebhookSettings,
+)
 
 OPERATIONS = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
 
@@ -28,8 +34,8 @@ def test_every_setting_is_documented_and_no_other() -> None:
     documented = set()
     for cell in re.findall(r"^\| (`[^|]*`) \|", section("Settings"), re.MULTILINE):
         documented |= {name.split(".")[-1] for name in re.findall(r"`([^`]*)`", cell)}
-    everything = set(aliases(Settings, VaultConnectionSettings, WebhookSettings))
-    # `webhook` stands for its fields, which the table has as webhook.host and so on.
-    assert everything - documented <= {"webhook"}
+    everything = set(aliases(Settings, VaultConnectionSettings, WebhookSettings, TracingSettings))
+    # These stand for their fields, which the table has as webhook.host and so on.
+    assert everything - documented <= {"webhook", "tracing"}
     assert documented - everything == set()
     assert all(f"`{alias}`" in section("Settings") for alias in aliases(Peer))

@@ -17,7 +17,13 @@ from pydantic import BaseModel
 
 import secureai_operator
 from secureai_operator import names
-from secureai_operator.settings import Peer, Settings, VaultConnectionSettings, WebhookSettings
+from secureai_operator.settings import (
+    Peer,
+    Settings,
+    TracingSettings,
+    VaultConnectionSettings,
+    WebhookSettings,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "manifests"
@@ -306,6 +312,7 @@ def config_block() -> str:
         (Settings, "Settings"),
         (VaultConnectionSettings, "VaultConnectionSettings"),
         (WebhookSettings, "WebhookSettings"),
+        (TracingSettings, "TracingSettings"),
         (Peer, "Peer"),
     ],
 )
@@ -331,7 +338,7 @@ def test_the_schema_says_of_each_setting_what_the_page_says() -> None:
     told = script("generate_helm").documented((ROOT / "docs" / "operations.md").read_text())
     assert {(model, field) for model, field in told} == {
         (model.__name__, field)
-        for model in (Settings, VaultConnectionSettings, WebhookSettings)
+        for model in (Settings, VaultConnectionSettings, WebhookSettings, TracingSettings)
         for field in aliases(model)
     }
     assert told["Settings", "leaseSeconds"] == "How long a leader that vanished is waited for."

@@ -53,6 +53,7 @@ def everything_once() -> Metrics:
     metrics.vault_up("default", up=True)
     metrics.vault_token_expires("default", 1.0)
     metrics.kubernetes_event("created")
+    metrics.trace_export("ok")
     metrics.watch_queue(Lane.URGENT.name.lower(), lambda: 0, lambda: 0.0)
     metrics.watch_informer("pods", lambda: 0.0)
     metrics.rotation.rotated(Trigger.SCHEDULED.value, "Done")
@@ -109,7 +110,7 @@ LABELS: Final[Mapping[str, str]] = {
     "reason": "A [reason](reasons.md#all-reasons)",
     "resource": "Plural of the kind; an eviction is `create` of `pods`",
     "result": "Of events `created`, `suppressed` (a flood of one object), `dropped` (the queue was full), `failed`; "
-    "of rotations `Done`, `Adopted` (made by others) or the reason that stopped it",
+    "of rotations `Done`, `Adopted` (made by others) or the reason that stopped it; of traces `ok`, `failed`",
     "state": f"{_words(STATES)}: every workload is selected, and one of the others",
     "step": _words(step.value for step in EmergencyStep),
     "trigger": f"Of passes the lane ({_LANES}), of rotations {_words(trigger.value for trigger in Trigger)}",

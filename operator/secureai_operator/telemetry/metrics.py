@@ -124,6 +124,12 @@ class Metrics:
             buckets=_FAST,
             registry=make,
         )
+        self._trace_exports = Counter(
+            "secureai_trace_exports_total",
+            "Batches of spans that were sent to the collector, by how that ended: ok or failed.",
+            ("result",),
+            registry=make,
+        )
         self._vault_up = Gauge(
             "secureai_vault_up",
             "1 if Vault answers and accepts the operator.",
@@ -182,6 +188,10 @@ class Metrics:
         verb = self._verbs(verb)
         self._kube.labels(verb, self._resources(resource), self._codes(str(code))).inc()
         self._kube_seconds.labels(verb).observe(seconds)
+
+    def trace_export(self, result: str) -> None:
+        """Called from the exporter's own thread."""
+        self._trace_exports.labels(result).inc()
 
     def vault_request(self, connection: str, op: str, code: int | str, seconds: float) -> None:
         connection, op = self._connections(connection), self._ops(op)

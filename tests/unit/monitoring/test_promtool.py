@@ -1,4 +1,4 @@
-"""Where promtool comes from: the machine, the cache, Debian's package, or an error that says what to do."""
+"""Where Prometheus and promtool come from: the machine, the cache, Debian's package, or an error that says what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.monitoring import promtool
+from lab import prometheus
 
 VERSION = "1:2.0+ds-1"
 
@@ -32,9 +32,10 @@ class Apt:
         if verb == "download" and folder is not None and knows:
             (folder / "prometheus.deb").touch()
         if verb == "--extract":
-            tool = Path(command[-1]) / "usr" / "bin" / "promtool"
-            tool.parent.mkdir(parents=True)
-            tool.write_text("the tool")
+            folder = Path(command[-1]) / "usr" / "bin"
+            folder.mkdir(parents=True)
+            for name in prometheus.PROGRAMS:
+                (folder / name).write_text(name)
         return self.answer(0 if knows or verb == "--extract" else 100, "")
 
     @staticmethod
@@ -44,28 +45,26 @@ class Apt:
 
 def played(monkeypatch: pytest.MonkeyPatch, *, machine: bool, network: bool) -> Apt:
     apt = Apt(machine=machine, network=network)
-    monkeypatch.setattr(promtool, "_apt", apt)
+    monkeypatch.setattr(prometheus, "_apt", apt)
     return apt
 
 
-def test_the_tool_is_kept_by_the_version_of_its_package(
+def test_both_programs_are_kept_by_the_version_of_their_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apt = played(monkeypatch, machine=True, network=False)
-    kept = promtool.out_of_package(tmp_path)
-    assert kept.read_text() == "the tool"
-    assert VERSION in kept.parent.name
-    assert list(tmp_path.iterdir()) == [kept.parent], "something of the download was left"
-    apt.asked.clear()
-    assert promtool.out_of_package(tmp_path) == kept
-    assert apt.asked == ["policy"]
+    kept = [prometheus.out_of_package(name, tmp_path) for name in prometheus.PROGRAMS]
+    assert apt.asked == ["policy", "download", "--extract", "policy"], "one download is enough for both"
+    assert [path.read_text() for path in kept] == [*prometheus.PROGRAMS]
+    assert all(VERSION in path.parent.name for path in kept)
+    assert set(tmp_path.iterdir()) == {path.parent for path in kept}, "something of the download was left"
 
 
 def test_a_machine_whose_lists_are_gone_gets_lists_of_our_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apt = played(monkeypatch, machine=False, network=True)
-    assert promtool.out_of_package(tmp_path).exists()
+    assert prometheus.out_of_package(prometheus.PROMTOOL, tmp_path).exists()
     assert apt.asked == [
         "policy",
         "update by own lists",
@@ -79,8 +78,8 @@ def test_without_a_network_the_error_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     played(monkeypatch, machine=False, network=False)
-    with pytest.raises(promtool.PromtoolMissing, match=r"no network.*apt-get install"):
-        promtool.out_of_package(tmp_path)
+    with pytest.raises(prometheus.PrometheusMissing, match=r"no network.*apt-get install"):
+        prometheus.out_of_package(prometheus.PROMTOOL, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -91,25 +90,18 @@ def test_without_a_network_an_older_one_that_is_kept_will_do(
     older = tmp_path / "promtool-1.0" / "promtool"
     older.parent.mkdir()
     older.touch()
-    assert promtool.out_of_package(tmp_path) == older
+    assert prometheus.out_of_package(prometheus.PROMTOOL, tmp_path) == older
 
 
 def test_where_there_is_no_apt_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    promtool.promtool.cache_clear()
-    try:
-        with pytest.raises(promtool.PromtoolMissing, match=r"no apt-get.*install"):
-            promtool.promtool()
-    finally:
-        promtool.promtool.cache_clear()
+    with pytest.raises(prometheus.PrometheusMissing, match=r"promtool .* no apt-get.*install"):
+        prometheus.program(prometheus.PROMTOOL)
 
 
-def test_the_tool_on_the_path_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "promtool"
-    tool.touch(mode=0o755)
+@pytest.mark.parametrize("name", prometheus.PROGRAMS)
+def test_the_program_on_the_path_is_used(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / name
+    program.touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    promtool.promtool.cache_clear()
-    try:
-        assert promtool.promtool() == tool
-    finally:
-        promtool.promtool.cache_clear()
+    assert prometheus.program(name) == program

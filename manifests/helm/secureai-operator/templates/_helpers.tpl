@@ -53,6 +53,12 @@ app.kubernetes.io/part-of: secureai
 {{- $ports | uniq | sortAlpha | toJson }}
 {{- end }}
 
+{{/* The port of the collector of traces. */}}
+{{- define "secureai-operator.tracingPort" -}}
+{{- $named := regexFind ":[0-9]+$" .endpoint | trimPrefix ":" }}
+{{- $named | default (hasPrefix "https://" .endpoint | ternary "443" "80") }}
+{{- end }}
+
 {{/* One peer of the settings, as a NetworkPolicy has it. */}}
 {{- define "secureai-operator.peer" -}}
 {{- if .cidr }}
