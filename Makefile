@@ -54,6 +54,10 @@ e2e: venv ## On a real node, as root: the operator in pods of its own image, and
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(E2E_PACKAGES) >/dev/null; fi
 	@$(BIN)/pytest tests/e2e --record tests/e2e/RESULTS.md $(ARGS)
 
+.PHONY: gitops
+gitops: venv ## With the real Argo CD: the example application, drift and rotation without a word of it, waves, prune
+	@$(BIN)/pytest tests/gitops --record tests/gitops/RESULTS.md $(ARGS)
+
 .PHONY: lint
 lint: venv ## ruff, mypy --strict and the import directions
 	@echo "== ruff ==";        $(BIN)/ruff check $(SOURCES)
@@ -101,7 +105,14 @@ lab-down: venv ## Stop the lab that `make lab-up` started
 lock: venv ## Lock the dependencies anew (LOCK=--upgrade to take newer ones)
 	@$(PIP_COMPILE) $(LOCK) --output-file requirements/run.txt pyproject.toml
 	@$(PIP_COMPILE) $(LOCK) --extra build --output-file requirements/build.txt -c requirements/run.txt pyproject.toml
+	@$(PIP_COMPILE) $(LOCK) --extra docs --output-file requirements/docs.txt pyproject.toml
 	@$(PIP_COMPILE) $(LOCK) --extra dev --extra build --extra lock -c requirements/build.txt --output-file requirements/dev.txt pyproject.toml
+
+.PHONY: docs
+docs: ## Build the site of docs/ into dist/site, in an environment of its own
+	@$(PYTHON) -m venv dist/docs-venv
+	@dist/docs-venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/docs.txt
+	@cd docs && ../dist/docs-venv/bin/mkdocs build --quiet --strict --config-file - --site-dir ../dist/site < mkdocs.yml
 
 .PHONY: image
 image: ## Build the container image (needs Docker)
