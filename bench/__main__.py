@@ -27,12 +27,12 @@ def main() -> int:
     planned = plan.load()
     options = _options(planned)
     if options.report:
-        run: dict[str, Any] = json.loads(options.report.read_text(encoding="utf-8"))
+        run = trials.joined([json.loads(part.read_text(encoding="utf-8")) for part in options.report])
         report.write(run)
     else:
         try:
             prepare()
-            run = asyncio.run(_measure(planned, options))
+            run: dict[str, Any] = asyncio.run(_measure(planned, options))
         except LabError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1
@@ -72,8 +72,9 @@ def _options(planned: plan.Plan) -> argparse.Namespace:
     parser.add_argument(
         "--report",
         type=Path,
+        nargs="+",
         metavar="JSON",
-        help="measure nothing: write the reports anew from a recorded run",
+        help="measure nothing: write the reports anew from a recorded run, or from its parts, measured one after the other",
     )
     options = parser.parse_args()
     options.no_record = options.no_record or bool(options.set)

@@ -25,6 +25,23 @@ def median(trials: Sequence[Json]) -> Json:
     return found
 
 
+def joined(parts: Sequence[Json]) -> Json:
+    """The parts of one run, each with scenarios of its own, as that run; the machine is as the first one found it.
+
+    Raises ValueError if they are not of one form, or measured other versions.
+    """
+    first, *others = parts
+    if any(part[name] != first[name] for part in others for name in ("form", "fsync", "versions")):
+        raise ValueError("these are no parts of one run: their form or their versions differ")
+    run = dict(first)
+    for part in others:
+        run["seconds"] += part["seconds"]
+        for name in ("results", "failed", "spread"):
+            run[name] = {**run[name], **part[name]}
+        run["trials"] = [{**mine, **more} for mine, more in zip(run["trials"], part["trials"], strict=True)]
+    return run
+
+
 def spread(trials: Sequence[Json]) -> dict[str, dict[str, float]]:
     """Smallest, largest and standard deviation of each number by its path, where the trials differ."""
     if len(trials) == 1:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from bench.trials import by_part, median, spread
+from typing import Any
+
+import pytest
+
+from bench.trials import by_part, joined, median, spread
 
 
 def test_each_number_is_the_median_of_its_trials_wherever_it_stands() -> None:
@@ -38,3 +42,31 @@ def test_a_promise_that_one_trial_broke_is_broken() -> None:
 def test_the_spread_is_told_where_trials_differ() -> None:
     found = spread([{"s": 1.0, "n": 8, "ready": {"p50": 2}}, {"s": 3.0, "n": 8, "ready": {"p50": 2}}])
     assert found == {"s": {"min": 1.0, "max": 3.0, "sd": 1.4142}}
+
+
+def part(name: str, seconds: int, **changed: Any) -> dict[str, Any]:
+    found = {name: {"seconds": seconds}}
+    return {
+        "form": "full",
+        "fsync": True,
+        "versions": {"vault": "1"},
+        "seconds": seconds,
+        "results": found,
+        "failed": {},
+        "spread": {},
+        "trials": [found, found],
+        **changed,
+    }
+
+
+def test_the_parts_of_a_run_are_the_run() -> None:
+    run = joined([part("storm", 10), part("peerVso", 5)])
+    assert run["seconds"] == 15
+    assert list(run["results"]) == ["storm", "peerVso"]
+    assert run["trials"] == [run["results"], run["results"]]
+
+
+@pytest.mark.parametrize("changed", [{"form": "short"}, {"fsync": False}, {"versions": {"vault": "2"}}])
+def test_parts_of_different_runs_are_not_joined(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no parts of one run"):
+        joined([part("storm", 10), part("peerVso", 5, **changed)])
