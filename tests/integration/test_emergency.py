@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from lab import Lab, RequestFailed
@@ -61,6 +63,22 @@ def test_everything_is_made_anew_and_what_was_stolen_is_worth_nothing(
     assert renewed.decrypt(name, renewed.encrypt(name, b"new")) == b"new"
     workloads.wait_event(namespace, "llm", "EmergencyStarted", contains="incident-7")
     workloads.wait_event(namespace, "llm", "EmergencyFinished", contains="incident-7")
+
+
+def test_an_emergency_on_the_day_of_another_waits_for_no_trial_of_it(
+    lab: Lab, workloads: Workloads, namespace: str
+) -> None:
+    """The minimum of the first one is on trial for a day; the second one's has to rise now."""
+    workloads.ready(namespace, keys=MODEL)
+    keys = Keys(lab, workloads, namespace)
+    before = keys.plaintexts(keys.secret())
+    for number, request in enumerate(("incident-11", "incident-12"), start=2):
+        keys.annotate(rotate_emergency=request)
+        emergency = eventually(lab, partial(over, keys, request), OVER_SECONDS, f"{request} to be over")
+        assert [step["step"] for step in emergency["steps"]] == STEPS
+        assert keys.key["latest_version"] == keys.key["min_decryption_version"] == number
+    assert keys.plaintexts(keys.secret()) == before
+    workloads.wait_ready(namespace)
 
 
 def test_access_is_gone_while_it_is_under_way_and_stays_gone_until_it_can_go_on(

@@ -34,7 +34,7 @@ def next_retirement(situation: Situation, key: KeyState) -> Step | None:
     if rotation.retirement_held:
         return _held(situation)
     if rotation.raising:
-        return _on_trial(situation, key)
+        return _in_emergency(situation, key) or _on_trial(situation, key)
     return _due(situation, key) or _trim(situation, key)
 
 
@@ -64,6 +64,21 @@ def _on_trial(situation: Situation, key: KeyState) -> Step | None:
             rotation.raising, key.min_decryption_version, _canary_end(situation), due_until=None
         )
     return RaiseMinimum(rotation.raising)
+
+
+def _in_emergency(situation: Situation, key: KeyState) -> Step | None:
+    """An emergency waits for the end of no trial: access stays withdrawn until its minimum is raised. The trial goes on with it."""
+    due = _entries_due(situation)
+    if not any(entry.emergency for entry in due):
+        return None
+    minimum = _minimum(due, key, situation.retire)
+    if minimum <= situation.rotation.raising:
+        return None
+    if doubt := situation.held.doubt(minimum):
+        return _on_trial(situation, key) or _unproven(situation, minimum, doubt)
+    # What was not yet on trial to its end comes back with all the rest, if decrypts fail.
+    before = min(situation.rotation.minimum_before, key.min_decryption_version)
+    return PlanMinimum(minimum, before, _canary_end(situation), situation.now)
 
 
 def _entries_due(situation: Situation) -> list[RetirementStatus]:

@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from secureai_operator.api import reasons
 from secureai_operator.api.conditions import rfc3339
@@ -393,6 +395,74 @@ def test_a_trial_that_never_began_begins_anew() -> None:
     step = next_step(situation(rotation, retire=RETIRE))
     assert step == PlanMinimum(3, 1, NOW + 24 * HOUR, None)
     assert recorded(rotation, step, NOW).retirements == rotation.retirements
+
+
+def emergency_on_trial(below: int = 5) -> RotationStatus:
+    """Version 2 is on trial for a day as an emergency made version 5."""
+    entry = RetirementStatus(below=below, at=rfc3339(NOW), emergency=True)
+    return RotationStatus(
+        phase=RotationPhase.OBSERVING,
+        version=5,
+        retirements=(entry,),
+        raising=3,
+        minimum_before=2,
+        canary_until=rfc3339(NOW + 24 * HOUR),
+    )
+
+
+@pytest.mark.parametrize("retire", [RETIRE, None])
+def test_an_emergency_does_not_wait_for_the_end_of_a_trial(retire: Retire | None) -> None:
+    """Until its minimum is raised access is withdrawn: a day of trial would be a day without access."""
+    rotation = emergency_on_trial()
+    step = next_step(situation(rotation, at=key(5, 3), retire=retire))
+    assert step == PlanMinimum(5, 2, NOW + 24 * HOUR, NOW)
+    rotation = recorded(rotation, step, NOW)
+    assert next_step(situation(rotation, at=key(5, 3), retire=retire)) == RaiseMinimum(5)
+    # If decrypts fail, all that was on trial comes back.
+    failing = situation(rotation, at=key(5, 5), retire=retire, decrypts_fail=True)
+    assert next_step(failing) == RollBackMinimum(2, hold=True)
+    end = NOW + 24 * HOUR
+    assert next_step(situation(rotation, at=key(5, 5), retire=retire, now=end)) == Conclude(5)
+
+
+def test_an_emergency_without_proof_says_so() -> None:
+    unread = situation(emergency_on_trial(), at=key(5, 3), wrapped=held(5, None), retire=RETIRE)
+    assert "below 5" in assert_blocked(next_step(unread), reasons.RETIREMENT_UNPROVEN)
+
+
+@given(
+    raising=st.integers(0, 6),
+    minimum=st.integers(1, 6),
+    below=st.integers(2, 6),
+    others=st.lists(st.integers(2, 6), max_size=3),
+    retire=st.sampled_from([RETIRE, Retire(keep_versions=4, canary="720h"), None]),
+)
+def test_whatever_is_on_trial_an_emergency_raises_its_minimum_at_once(
+    raising: int, minimum: int, below: int, others: list[int], retire: Retire | None
+) -> None:
+    """With proof, and without a minute passing."""
+    entries = [RetirementStatus(below=one, at=rfc3339(NOW)) for one in others]
+    entries.append(RetirementStatus(below=below, at=rfc3339(NOW), emergency=True))
+    rotation = RotationStatus(
+        phase=RotationPhase.OBSERVING,
+        version=6,
+        retirements=tuple(entries),
+        raising=raising,
+        minimum_before=1 if raising else 0,
+        canary_until=rfc3339(NOW + 24 * HOUR) if raising else None,
+    )
+    for _ in range(4):
+        step = next_step(situation(rotation, at=key(6, minimum), retire=retire))
+        if isinstance(step, RaiseMinimum):
+            assert step.to > minimum
+            minimum = step.to
+        rotation = recorded(rotation, step, NOW)
+    assert minimum >= below
+
+
+def test_what_an_emergency_asks_for_and_the_trial_raises_anyway_needs_no_plan_of_its_own() -> None:
+    rotation = emergency_on_trial(below=3)
+    assert next_step(situation(rotation, at=key(5, 2), retire=RETIRE)) == RaiseMinimum(3)
 
 
 def test_a_rotation_does_not_wait_for_retirement() -> None:
