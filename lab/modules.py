@@ -106,6 +106,8 @@ HELM = Module(
     ),
     ("helm",),
 )
+# For the tests of GitOps alone. One binary is all of Argo CD; it renders with kustomize, of the minor it ships.
+ARGOCD = Module("argocd", ("-trimpath", "-ldflags=-s -w"), ("argocd", "kustomize"), {"cmd": "argocd"})
 
 
 def cache_home() -> Path:

@@ -1,0 +1,48 @@
+"""RESULTS.md of this tier."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import pytest
+
+from tests.e2e.measures import Measures, commit, machine
+
+
+def markdown(measures: Measures, reports: Sequence[pytest.TestReport]) -> str:
+    """The whole document. Tests with many rows are one line each, with the number of their rows."""
+    rows: dict[str, list[pytest.TestReport]] = {}
+    for report in reports:
+        name = report.nodeid.rpartition("::")[2].partition("[")[0].removeprefix("test_").replace("_", " ")
+        rows.setdefault(name, []).append(report)
+    lines = [
+        "# What the last run of `make gitops` found",
+        "",
+        "Written by that run; the explanations are in [docs/argocd.md](../../docs/argocd.md).",
+        "",
+        f"- Date: {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+        f"- Machine: {machine()}",
+        f"- Commit: {commit()}",
+        "",
+        "| measured | value |",
+        "|---|---|",
+        *(f"| {measure.what} | {measure.value} |" for measure in measures.found),
+        "",
+        "| test | rows | outcome | seconds |",
+        "|---|---:|---|---:|",
+        *(
+            f"| {name} | {len(found)} | {_outcome(found)} | {_seconds(found):.1f} |"
+            for name, found in rows.items()
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _outcome(reports: Sequence[pytest.TestReport]) -> str:
+    return ", ".join(sorted({report.outcome for report in reports}))
+
+
+def _seconds(reports: Sequence[pytest.TestReport]) -> float:
+    return sum(report.duration for report in reports)
