@@ -76,7 +76,7 @@ class Life:
             ("keys rotated", self.rotate),
             ("pods deleted", self.delete_pod),
             ("pods in quarantine for a while", self.quarantine_pod),
-            ("emergency rotations", self.rotate_in_emergency_once),
+            ("emergency rotations", self.rotate_in_emergency),
             ("restarts of the operator", self.restart_operator),
         )
         for name, trouble in troubles:
@@ -104,10 +104,7 @@ class Life:
         self.keys.wait_version(version + 1, SETTLED_SECONDS)
         return 1
 
-    def rotate_in_emergency_once(self) -> int:
-        """In the first round only: old versions are on trial for a day after it, and another one would wait for its end."""
-        if self.happened["emergency rotations"]:
-            return 0
+    def rotate_in_emergency(self) -> int:
         request = f"emergency-{next(self._numbers)}"
         self.keys.annotate(rotate_emergency=request)
 
