@@ -132,13 +132,14 @@ class Controller(Generic[K]):
         started = time.perf_counter()
         try:
             verdict = await self._verdict(key)
+            # Within the lane: it tells what the pass was for.
+            self._observe(verdict.outcome, time.perf_counter() - started)
         finally:
             current_lane.reset(token)
         if verdict.again_after is not None:
             self._queue.add_after(
                 key, verdict.again_after, lane if verdict.outcome is Outcome.RETRY else Lane.BACKGROUND
             )
-        self._observe(verdict.outcome, time.perf_counter() - started)
 
     async def _verdict(self, key: K) -> _Verdict:
         """Run the pass and map how it ended."""

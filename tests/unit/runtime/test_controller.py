@@ -28,6 +28,7 @@ class Bench:
     def __init__(self, reconcile: Reconcile, settings: ControllerSettings) -> None:
         self.queue: WorkQueue[str] = WorkQueue()
         self.outcomes: list[Outcome] = []
+        self.lanes: list[Lane] = []
         self.passes: list[tuple[str, float]] = []
         self._reconcile = reconcile
         self.controller = Controller(
@@ -35,9 +36,13 @@ class Bench:
             self.queue,
             self._pass,
             settings=settings,
-            observe=lambda outcome, _seconds: self.outcomes.append(outcome),
+            observe=self._observe,
             backoff=Backoff(base=1, cap=8, random=lambda: 1.0),
         )
+
+    def _observe(self, outcome: Outcome, _seconds: float) -> None:
+        self.outcomes.append(outcome)
+        self.lanes.append(current_lane.get())
 
     async def _pass(self, key: str) -> float | None:
         self.passes.append((key, asyncio.get_running_loop().time()))
@@ -130,6 +135,7 @@ async def test_a_retried_pass_keeps_its_lane() -> None:
         bench.queue.add("a")
         await asyncio.sleep(10)
     assert lanes == [Lane.URGENT, Lane.URGENT, Lane.ROUTINE]
+    assert bench.lanes == lanes, "who counts passes is told what each was for"
 
 
 async def test_waiting_for_the_user_is_slow_and_does_not_grow() -> None:
