@@ -32,7 +32,8 @@ from tests.integration.installation import author
 from tests.unit.ui.chromium import Chromium, installed
 from tests.unit.ui.reading_pages import Element, read, table
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("operator")]
+# A browser may have to be installed first.
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("operator"), pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("", "keys", "history", "workloads/{}/llm")
