@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from lab import debian
 from lab.errors import LabUnavailable
 from lab.modules import cache_home
 
 PACKAGE = "prometheus"
 PROMETHEUS, PROMTOOL = PROGRAMS = ("prometheus", "promtool")
 """What the package has."""
-APT_SECONDS = 120
 INSTALL = f"install it (on Debian: apt-get install --no-install-recommends {PACKAGE}) and run the tests again"
 
 
@@ -37,10 +35,9 @@ def program(name: str) -> Path:
 def out_of_package(name: str, home: Path) -> Path:
     """The program from the package of the version that apt would install, downloaded unless `home` has it.
 
-    Nothing is installed, so that no Prometheus is started as a service. apt checks what it downloads against its signed lists.
+    Nothing is installed, so that no Prometheus is started as a service.
     """
-    lists: tuple[str, ...] = ()
-    version = _version(lists)
+    version = _version()
     if version and (kept := _kept(name, home, version)).exists():
         return kept
     try:
@@ -51,15 +48,15 @@ def out_of_package(name: str, home: Path) -> Path:
         ) from error
     with tempfile.TemporaryDirectory(prefix=".prometheus-", dir=home) as text:
         folder = Path(text)
-        if not version or not _downloaded(folder, lists):
-            # The machine's lists are not there or too old. They are another's to change, so these are our own.
-            lists = _own_lists(folder)
-            _apt(["apt-get", *lists, "update"])
+        if not version or not debian.downloaded([PACKAGE], folder):
+            lists = debian.own_lists(folder)
             version = _version(lists)
-            if not version or not _downloaded(folder, lists):
+            if not version or not debian.downloaded([PACKAGE], folder, lists):
                 return _any_kept(name, home)
         (archive,) = folder.glob("*.deb")
-        _checked(["dpkg-deb", "--extract", str(archive), str(folder / "root")])
+        done = debian.extract(archive, folder / "root")
+        if done.returncode != 0:
+            raise PrometheusMissing(f"{archive.name} cannot be unpacked ({done.stderr.strip()}): {INSTALL}")
         for one in PROGRAMS:
             kept = _kept(one, home, version)
             kept.parent.mkdir(exist_ok=True)
@@ -82,43 +79,10 @@ def _any_kept(name: str, home: Path) -> Path:
     return found[-1]
 
 
-def _version(options: Sequence[str]) -> str:
+def _version(lists: Sequence[str] = ()) -> str:
     """What apt would install; "" if it knows none."""
-    for line in _apt(["apt-cache", *options, "policy", PACKAGE]).stdout.splitlines():
+    for line in debian.apt(["apt-cache", *lists, "policy", PACKAGE]).stdout.splitlines():
         name, _, value = line.strip().partition(": ")
         if name == "Candidate":
             return "" if value == "(none)" else value
     return ""
-
-
-def _downloaded(folder: Path, options: Sequence[str]) -> bool:
-    done = _apt(["apt-get", "--quiet", "--quiet", *options, "download", PACKAGE], folder)
-    return done.returncode == 0 and len(list(folder.glob("*.deb"))) == 1
-
-
-def _own_lists(folder: Path) -> tuple[str, ...]:
-    for name in ("lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True)
-    return ("-o", f"Dir::State::Lists={folder / 'lists'}", "-o", f"Dir::Cache={folder / 'cache'}")
-
-
-def _checked(command: Sequence[str]) -> None:
-    done = _apt(command)
-    if done.returncode != 0:
-        raise PrometheusMissing(f"{' '.join(command)}: {done.stderr.strip()}: {INSTALL}")
-
-
-def _apt(command: Sequence[str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LC_ALL": "C"}
-    try:
-        return subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=APT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        return subprocess.CompletedProcess(command, 1, "", f"no end within {error.timeout} s")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
-from lab import LabUnavailable
+from lab import LabUnavailable, debian
 from lab.argocd import Redis
 from lab.modules import cache_home
 
 # The program, and of its libraries those that a small Debian does not have.
 PACKAGES = ("redis-server", "redis-tools", "libatomic1", "libjemalloc2", "liblzf1")
-APT_SECONDS = 120
 INSTALL = (
     f"install it (on Debian: apt-get install --no-install-recommends {PACKAGES[0]}) and run the tests again"
 )
@@ -44,47 +40,18 @@ def in_root(root: Path) -> Redis:
 
 
 def _unpack(root: Path) -> None:
-    """Download the packages as apt would (it checks them against its signed lists) and unpack them into one folder."""
+    """Download the packages and unpack them into one folder."""
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".redis-", dir=root.parent) as text:
         folder = Path(text)
-        if not _downloaded(folder, ()):
-            # The machine's lists are not there or too old. They are another's to change, so these are our own.
-            lists = _own_lists(folder)
-            _run(["apt-get", *lists, "update"], folder)
-            if not _downloaded(folder, lists):
+        if not debian.downloaded(PACKAGES, folder):
+            lists = debian.own_lists(folder)
+            if not debian.downloaded(PACKAGES, folder, lists):
                 raise LabUnavailable(f"redis-server is not on PATH and apt cannot download it: {INSTALL}")
         for archive in folder.glob("*.deb"):
-            done = _run(["dpkg-deb", "--extract", str(archive), str(folder / "root")], folder)
+            done = debian.extract(archive, folder / "root")
             if done.returncode != 0:
                 raise LabUnavailable(f"{archive.name} cannot be unpacked: {INSTALL}")
         # Whoever looks meanwhile sees none or all of it.
         shutil.rmtree(root, ignore_errors=True)
         (folder / "root").rename(root)
-
-
-def _downloaded(folder: Path, options: Sequence[str]) -> bool:
-    done = _run(["apt-get", "--quiet", "--quiet", *options, "download", *PACKAGES], folder)
-    return done.returncode == 0 and len(list(folder.glob("*.deb"))) == len(PACKAGES)
-
-
-def _own_lists(folder: Path) -> tuple[str, ...]:
-    for name in ("lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True)
-    return ("-o", f"Dir::State::Lists={folder / 'lists'}", "-o", f"Dir::Cache={folder / 'cache'}")
-
-
-def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LC_ALL": "C"}
-    try:
-        return subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=APT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        return subprocess.CompletedProcess(command, 1, "", f"no end within {error.timeout} s")

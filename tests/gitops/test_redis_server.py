@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import LabUnavailable
+from lab import LabUnavailable, debian
 from tests.gitops import redis_server as found
 
 
@@ -19,16 +19,19 @@ class Apt:
         self.network = network
         self.asked: list[str] = []
 
-    def __call__(self, command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, command: Sequence[str], folder: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         verb = next(word for word in command if word in {"download", "update", "--extract"})
         self.asked.append(verb)
-        if verb == "download" and self.network:
+        if verb == "download" and folder is not None and self.network:
             for package in found.PACKAGES:
                 (folder / f"{package}.deb").touch()
         if verb == "--extract":
             for path in ("bin/redis-server", "lib/x86_64-linux-gnu/liblzf.so.1"):
-                (folder / "root" / "usr" / path).parent.mkdir(parents=True, exist_ok=True)
-                (folder / "root" / "usr" / path).touch()
+                file = Path(command[-1]) / "usr" / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
         return subprocess.CompletedProcess(command, 0 if self.network else 100, "", "")
 
 
@@ -49,7 +52,7 @@ def test_the_packages_are_unpacked_once_with_their_libraries(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apt = Apt(network=True)
-    monkeypatch.setattr(found, "_run", apt)
+    monkeypatch.setattr(debian, "apt", apt)
     redis = found.redis_server()
     assert redis.program.is_relative_to(nowhere)
     assert [folder.name for folder in redis.libraries] == ["x86_64-linux-gnu"]
@@ -63,7 +66,7 @@ def test_without_a_network_the_error_says_what_to_install(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apt = Apt(network=False)
-    monkeypatch.setattr(found, "_run", apt)
+    monkeypatch.setattr(debian, "apt", apt)
     with pytest.raises(LabUnavailable, match="apt-get install"):
         found.redis_server()
     assert apt.asked == ["download", "update", "download"]

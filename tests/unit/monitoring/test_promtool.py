@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import prometheus
+from lab import debian, prometheus
 
 VERSION = "1:2.0+ds-1"
 
@@ -45,7 +45,7 @@ class Apt:
 
 def played(monkeypatch: pytest.MonkeyPatch, *, machine: bool, network: bool) -> Apt:
     apt = Apt(machine=machine, network=network)
-    monkeypatch.setattr(prometheus, "_apt", apt)
+    monkeypatch.setattr(debian, "apt", apt)
     return apt
 
 
