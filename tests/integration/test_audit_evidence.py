@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from lab import Lab, Process, RequestFailed
+from lab.json_lines import entries
 from secureai_operator import names
 from secureai_operator.api.resources import SECURE_AI_WORKLOADS
 from secureai_operator.cli.exits import NO, OK
@@ -116,10 +117,9 @@ def logged(lab: Lab, namespace: str) -> list[str]:
     """The ids of the refused decrypts of the namespace's workload, as Vault's log has them."""
     assert lab.vault_audit_log is not None
     path = f"{TRANSIT}/decrypt/{vault_name(namespace)}"
-    entries = [json.loads(line) for line in lab.vault_audit_log.read_bytes().splitlines()]
     return [
         entry["request"]["id"]
-        for entry in entries
+        for entry, _ in entries(lab.vault_audit_log)
         if entry["type"] == "response" and entry["request"]["path"] == path and entry.get("error")
     ]
 

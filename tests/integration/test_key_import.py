@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from lab import Lab, RequestFailed
+from lab.json_lines import entries
 from secureai_operator.api.workload import KeyType
 from secureai_operator.cli.exits import NO, UNANSWERED, USAGE, CliError
 from secureai_operator.cli.key_import import Action, brought, connected_vault, wrapping_key
@@ -315,8 +315,9 @@ def test_material_for_another_vault_or_of_another_type_is_not_even_sent(
 
 def audited(lab: Lab) -> list[str]:
     assert lab.vault_audit_log is not None
-    lines = [json.loads(line) for line in lab.vault_audit_log.read_text().splitlines()]
-    return [line["request"]["path"] for line in lines if line["type"] == "request"]
+    return [
+        entry["request"]["path"] for entry, _ in entries(lab.vault_audit_log) if entry["type"] == "request"
+    ]
 
 
 @pytest.mark.parametrize("version", [None, 1, 2])

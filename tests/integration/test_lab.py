@@ -26,6 +26,7 @@ from lab import (
     start_lab,
     wait_for,
 )
+from lab.json_lines import entries
 
 pytestmark = pytest.mark.integration
 
@@ -277,13 +278,15 @@ def test_both_audit_logs_tell_requests_and_not_secrets(lab: Lab, namespace: str,
     assert lab.vault_audit_log is not None
     token = lab.token(namespace, "default", audience="vault")
     vault_token = login(lab, role, token)
-    requests = [json.loads(line) for line in lab.audit_log.read_text().splitlines()]
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/default/token"
-    asked = [one for one in requests if one["requestURI"] == path]
+    asked = [one for one, _ in entries(lab.audit_log) if one["requestURI"] == path]
     assert {one["user"]["username"] for one in asked} == {"lab-admin"}
     vault_text = lab.vault_audit_log.read_text()
-    logins = [json.loads(line) for line in vault_text.splitlines() if "auth/kubernetes/login" in line]
-    assert logins
+    assert [
+        one
+        for one, _ in entries(lab.vault_audit_log)
+        if one.get("request", {}).get("path") == "auth/kubernetes/login"
+    ]
     assert vault_token not in vault_text
     assert token not in vault_text
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from lab import Lab
+from lab.json_lines import entries
 from secureai_operator import names
 from secureai_operator.api.resources import (
     NETWORK_POLICIES,
@@ -66,8 +66,7 @@ def sabotaged(lab: Lab) -> set[str]:
     """Namespaces whose RoleBinding to the operator somebody else took away; what followed was no fault of its own."""
     assert lab.audit_log is not None
     found = set(EXPECTED_DENIALS)
-    for line in lab.audit_log.read_text().splitlines():
-        entry = json.loads(line)
+    for entry, _ in entries(lab.audit_log):
         target = entry.get("objectRef") or {}
         if (
             entry["verb"] in ("delete", "deletecollection")
