@@ -141,14 +141,7 @@ class SharedOperator:
     def start(self) -> Operator:
         operator = self.current = self.product.start_operator(**self.overrides)
         self.logs.append(operator.process.log)
-        try:
-            self.product.lab.wait_for(
-                lambda: logged(operator, "leading"), START_SECONDS, "the operator to lead"
-            )
-        except LabTimeout as error:
-            error.add_note(operator.process.tail())
-            raise
-        return operator
+        return wait_leading(self.product.lab, operator)
 
     def stop(self) -> int | None:
         return self.current.stop() if self.running and self.current else None
