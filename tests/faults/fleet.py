@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from lab import Lab, RequestFailed
+from lab import Lab
 from secureai_operator import names
 from secureai_operator.api.resources import (
     NETWORK_POLICIES,
@@ -22,6 +22,7 @@ from secureai_operator.api.resources import (
 )
 from secureai_operator.clients.x509 import certificate_facts
 from tests.integration.vault_identity import AUTH, PKI, TRANSIT, vault_name
+from tests.integration.vault_reads import found_in
 
 Json = dict[str, Any]
 
@@ -103,23 +104,14 @@ class Fleet:
 
     def _in_vault(self, name: str) -> Json:
         full = vault_name(self.namespace, name)
-        key = self._read(f"{TRANSIT}/keys/{full}")
-        policy = self._read(f"sys/policies/acl/{full}")
+        key = found_in(self.lab.vault, f"{TRANSIT}/keys/{full}")
+        policy = found_in(self.lab.vault, f"sys/policies/acl/{full}")
         return {
             "key": None if key is None else {field: key.get(field) for field in _KEY_FIELDS},
             "policy": None if policy is None else policy["policy"],
-            "auth_role": self._read(f"auth/{AUTH}/role/{full}"),
-            "pki_role": self._read(f"{PKI}/roles/{full}"),
+            "auth_role": found_in(self.lab.vault, f"auth/{AUTH}/role/{full}"),
+            "pki_role": found_in(self.lab.vault, f"{PKI}/roles/{full}"),
         }
-
-    def _read(self, path: str) -> Json | None:
-        try:
-            found: Json = self.lab.vault_request("GET", path)["data"]
-        except RequestFailed as error:
-            if error.status == 404:
-                return None
-            raise
-        return found
 
 
 def is_seen(workload: Json) -> bool:

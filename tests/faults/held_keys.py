@@ -6,12 +6,12 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from lab import RequestFailed
 from lab.vault import LocalVault
 from secureai_operator import names
 from secureai_operator.api.resources import SECRETS
 from tests.fixtures_operator import Workloads
 from tests.integration.vault_identity import TRANSIT, vault_name
+from tests.integration.vault_reads import found_in
 
 Json = dict[str, Any]
 
@@ -26,13 +26,7 @@ class HeldKeys:
 
     def of(self, name: str) -> Json | None:
         """The key, or None if there is none."""
-        try:
-            found: Json = self.vault.request("GET", f"{TRANSIT}/keys/{self._path(name)}")["data"]
-        except RequestFailed as error:
-            if error.status == 404:
-                return None
-            raise
-        return found
+        return found_in(self.vault, f"{TRANSIT}/keys/{self._path(name)}")
 
     def versions(self, name: str) -> Json:
         """When each version was made that can decrypt: another time under the same number is another key."""

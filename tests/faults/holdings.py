@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from lab import Lab, RequestFailed
+from lab import Lab
 from secureai_operator import names
 from secureai_operator.api.resources import (
     NETWORK_POLICIES,
@@ -18,6 +18,7 @@ from secureai_operator.api.resources import (
     Resource,
 )
 from tests.integration.vault_identity import AUTH, PKI, TRANSIT
+from tests.integration.vault_reads import found_in
 
 OWNED = (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS, SECRETS, NETWORK_POLICIES)
 ACCESS = {
@@ -60,18 +61,7 @@ def _content(resource: Resource, item: Json) -> Json:
 
 def in_vault(lab: Lab, vault_name: str) -> Json:
     """What gives access to the workload, or None where there is nothing."""
-    return {what: read(lab, f"{path}/{vault_name}") for what, path in ACCESS.items()}
-
-
-def read(lab: Lab, path: str) -> Json | None:
-    """What Vault has there."""
-    try:
-        found: Json = lab.vault_request("GET", path)["data"]
-    except RequestFailed as error:
-        if error.status == 404:
-            return None
-        raise
-    return found
+    return {what: found_in(lab.vault, f"{path}/{vault_name}") for what, path in ACCESS.items()}
 
 
 def secrets_version(lab: Lab) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lab import Lab, RequestFailed
+from lab import Lab
 from secureai_operator import names
 from secureai_operator.api.resources import ROLE_BINDINGS, SECURE_AI_WORKLOADS
-from tests.faults.holdings import ACCESS, KEYS, OWNED, read
+from tests.faults.holdings import ACCESS, KEYS, OWNED
 from tests.integration.vault_identity import CLUSTER, vault_name
+from tests.integration.vault_reads import found_in
 
 ENTITIES = "identity/entity/id"
 
@@ -87,7 +88,7 @@ class Orphans:
             for home in living.homes
         }
         for identity in self._listed(ENTITIES):
-            entity = read(self.lab, f"{ENTITIES}/{identity}") or {}
+            entity = found_in(self.lab.vault, f"{ENTITIES}/{identity}") or {}
             gives = [*(entity.get("policies") or ()), *(entity.get("group_ids") or ())]
             for alias in entity.get("aliases") or ():
                 metadata = alias.get("metadata") or {}
@@ -99,12 +100,7 @@ class Orphans:
         return any(found.startswith(f"{names.vault_prefix(CLUSTER)}{home}.") for home in self.namespaces)
 
     def _listed(self, path: str) -> list[str]:
-        try:
-            keys: list[str] = self.lab.vault_request("LIST", path)["data"]["keys"]
-        except RequestFailed as error:
-            if error.status == 404:
-                return []
-            raise
+        keys: list[str] = (found_in(self.lab.vault, path, "LIST") or {"keys": []})["keys"]
         return keys
 
 

@@ -1,14 +1,11 @@
-"""Older states of etcd and of Vault: taken from the running servers, and put back under everybody's feet."""
+"""Older states of etcd: taken from the running server, and put back under everybody's feet."""
 
 from __future__ import annotations
 
-import http.client
 import shutil
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from lab import Lab
-from lab.vault import LocalVault
 from tests.integration.vaults import frozen
 
 CLIENTS = ("kube-controller-manager", "kube-scheduler", "kwok")
@@ -40,16 +37,3 @@ def restore_etcd(lab: Lab, copy: Path) -> None:
     lab.start_apiserver()
     for name in CLIENTS:
         lab.component(name).start()
-
-
-def raft(vault: LocalVault, method: str, what: str, body: bytes | None = None) -> bytes:
-    """A snapshot of the whole Vault, or its restoration."""
-    connection = http.client.HTTPConnection(urlsplit(vault.address).netloc, timeout=30)
-    try:
-        headers = {"X-Vault-Token": vault.root_token}
-        connection.request(method, f"/v1/sys/storage/raft/{what}", body, headers)
-        answer = connection.getresponse()
-        assert answer.status < 300
-        return answer.read()
-    finally:
-        connection.close()

@@ -16,12 +16,13 @@ from lab.kubeconfig import write_kubeconfig
 from secureai_operator import names
 from secureai_operator.api.resources import LEASES, ROLE_BINDINGS, SECRETS, SECURE_AI_WORKLOADS
 from secureai_operator.assembly import LEASE
-from tests.faults.holdings import KEYS, in_kubernetes, in_vault, read
+from tests.faults.holdings import KEYS, in_kubernetes, in_vault
 from tests.faults.proxy import KUBERNETES, VAULT, Proxies, Proxy
 from tests.faults.tally import TALLY
 from tests.faults.trap import Trap
 from tests.fixtures_operator import Workloads, wait_leading
 from tests.integration.vault_identity import TRANSIT, vault_name
+from tests.integration.vault_reads import found_in
 from tests.product import Operator, Product
 
 QUIET_SECONDS = 0.5
@@ -190,7 +191,7 @@ class Stage:
 
     def key(self, name: str) -> Json:
         """The key in Vault, or {} if there is none."""
-        return read(self.lab, f"{KEYS}/{self.vault_name(name)}") or {}
+        return found_in(self.lab.vault, f"{KEYS}/{self.vault_name(name)}") or {}
 
     def told(self, name: str) -> set[str]:
         """The reasons of the events about it."""

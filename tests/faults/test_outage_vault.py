@@ -16,9 +16,9 @@ from tests.faults.held_keys import HeldKeys
 from tests.faults.proxy import VAULT, Forward, Proxies, Proxy, Reply, Seen
 from tests.faults.rotations import part
 from tests.faults.site import MODEL, PATIENCE, Site
-from tests.faults.snapshots import raft
 from tests.faults.stability import Fleet, is_lost, is_ready, is_so
 from tests.fixtures_operator import telemetry
+from tests.integration.vault_reads import raft
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(500)]
 

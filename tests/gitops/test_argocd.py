@@ -38,8 +38,9 @@ from tests.gitops.stage import (
 )
 from tests.gitops.trouble import Life
 from tests.integration.rotations import Keys
-from tests.integration.test_deletion import access_left, in_vault
+from tests.integration.test_deletion import access_left
 from tests.integration.vault_identity import TRANSIT, vault_name
+from tests.integration.vault_reads import found_in
 
 Json = dict[str, Any]
 
@@ -303,6 +304,6 @@ def test_the_application_is_deleted_workloads_first_and_only_kinds_and_keys_are_
         wait_nothing(rolled_out, NAMESPACES, left)
     wait_nothing(rolled_out, MUTATING_ADMISSION_POLICIES, "secureai-bind-pods")
     # The key is the customer's, and Argo CD takes no CRD away with an Application.
-    assert in_vault(rolled_out.lab, f"{TRANSIT}/keys/{name}") is not None
+    assert found_in(rolled_out.lab.vault, f"{TRANSIT}/keys/{name}") is not None
     kinds = rolled_out.workloads.find(CUSTOM_RESOURCE_DEFINITIONS, None, "secureaiworkloads.secureai.dev")
     assert kinds is not None

@@ -27,6 +27,7 @@ from secureai_operator.core.bootstrap import BootstrapSpec, routine_policy_name
 from tests.fixtures_operator import HEAL_SECONDS, SharedOperator, Workloads, stop_shared_operator
 from tests.integration.outages import revoke_operators_tokens
 from tests.integration.vault_identity import AUTH, TRANSIT, Identity, pod_token, vault_name
+from tests.integration.vault_reads import found_in
 from tests.product import Product
 
 pytestmark = pytest.mark.integration
@@ -263,13 +264,7 @@ def bring_key(
 
 
 def key_in_vault(lab: Lab, namespace: str) -> Json | None:
-    try:
-        found: Json = lab.vault_request("GET", f"{TRANSIT}/keys/{vault_name(namespace)}")["data"]
-    except RequestFailed as error:
-        if error.status == 404:
-            return None
-        raise
-    return found
+    return found_in(lab.vault, f"{TRANSIT}/keys/{vault_name(namespace)}")
 
 
 def test_a_key_that_the_customer_is_to_bring_is_awaited_and_used(

@@ -23,6 +23,7 @@ from secureai_operator.api.resources import (
 from tests.fixtures_operator import SharedOperator, Workloads
 from tests.integration.audits import Audit
 from tests.integration.vault_identity import PKI, TRANSIT, Identity, pod_token, vault_name
+from tests.integration.vault_reads import found_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("operator")]
 
@@ -34,20 +35,10 @@ RECOVERY_SECONDS = 40.0
 """An attempt to revoke is repeated after growing pauses of up to 30 s."""
 
 
-def in_vault(lab: Lab, path: str) -> Json | None:
-    try:
-        answer: Json = lab.vault_request("GET", path)["data"]
-    except RequestFailed as error:
-        if error.status == 404:
-            return None
-        raise
-    return answer
-
-
 def access_left(lab: Lab, name: str) -> set[str]:
     """What in Vault still lets somebody do something as the workload."""
     paths = (f"auth/kubernetes/role/{name}", f"sys/policies/acl/{name}", f"{PKI}/roles/{name}")
-    return {path for path in paths if in_vault(lab, path) is not None}
+    return {path for path in paths if found_in(lab.vault, path) is not None}
 
 
 def serial(workloads: Workloads, namespace: str, name: str = "llm") -> str:
@@ -85,10 +76,10 @@ def test_deletion_revokes_everything_and_keeps_the_key(
     workloads.wait_gone(namespace)
 
     assert access_left(lab, name) == set()
-    certificate = in_vault(lab, f"{PKI}/cert/{number}")
+    certificate = found_in(lab.vault, f"{PKI}/cert/{number}")
     assert certificate is not None
     assert certificate["revocation_time"] > 0
-    assert in_vault(lab, f"{TRANSIT}/keys/{name}") is not None
+    assert found_in(lab.vault, f"{TRANSIT}/keys/{name}") is not None
     with pytest.raises(RequestFailed):
         identity.decrypt(name, ciphertext)
     with pytest.raises(RequestFailed):
@@ -189,7 +180,7 @@ def test_destroy_without_the_platforms_permission_keeps_the_key(
     workloads.ready(namespace, keys=MODEL, deletionPolicy="Destroy")
     workloads.delete(namespace)
     workloads.wait_gone(namespace)
-    assert in_vault(lab, f"{TRANSIT}/keys/{vault_name(namespace)}") is not None
+    assert found_in(lab.vault, f"{TRANSIT}/keys/{vault_name(namespace)}") is not None
     assert workloads.find(SECRETS, namespace, names.keys_secret("llm")) is not None
     workloads.wait_event(namespace, "llm", "KeyRetained")
 
@@ -203,9 +194,9 @@ def test_destroy_with_the_platforms_permission_destroys(
         for name in ("kept", "llm"):
             workloads.delete(namespace, name)
             workloads.wait_gone(namespace, name)
-        assert in_vault(lab, f"{TRANSIT}/keys/{vault_name(namespace)}") is None
+        assert found_in(lab.vault, f"{TRANSIT}/keys/{vault_name(namespace)}") is None
         assert access_left(lab, vault_name(namespace)) == set()
-        assert in_vault(lab, f"{TRANSIT}/keys/{vault_name(namespace, 'kept')}") is not None
+        assert found_in(lab.vault, f"{TRANSIT}/keys/{vault_name(namespace, 'kept')}") is not None
         workloads.wait_event(namespace, "llm", "KeyDestroyed")
         workloads.wait_absent(SECRETS, namespace, names.keys_secret("llm"), deadline=30)
 
@@ -371,7 +362,7 @@ def test_deletion_takes_the_right_on_secrets_again_if_it_is_gone(
     finally:
         back(lab)
     workloads.wait_gone(namespace, deadline=RECOVERY_SECONDS)
-    certificate = in_vault(lab, f"{PKI}/cert/{number}")
+    certificate = found_in(lab.vault, f"{PKI}/cert/{number}")
     assert certificate is not None
     assert certificate["revocation_time"] > 0
 

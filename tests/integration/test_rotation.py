@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -23,6 +21,7 @@ from tests.integration.rotations import (
     wait_policy,
 )
 from tests.integration.vault_identity import TRANSIT, Identity, vault_name
+from tests.integration.vault_reads import raft
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("operator")]
 
@@ -394,32 +393,19 @@ def test_a_version_trimmed_behind_our_back_is_told_and_nothing_goes_on(
 
 def test_an_older_vault_that_is_restored_is_told_and_nothing_is_made_worse(keys: Keys) -> None:
     """Another version 2 would be another key under the name of the one that the newer backup holds."""
-    snapshot = raft(keys.lab, "GET", "snapshot")
+    snapshot = raft(keys.lab.vault, "GET", "snapshot")
     keys.annotate(rotate="first")
     keys.wait_version(2)
-    newer = raft(keys.lab, "GET", "snapshot")
+    newer = raft(keys.lab.vault, "GET", "snapshot")
     plain = keys.plaintexts(keys.secret())
-    raft(keys.lab, "POST", "snapshot-force", snapshot)
+    raft(keys.lab.vault, "POST", "snapshot-force", snapshot)
     eventually(keys.lab, lambda: keys.key["latest_version"] == 1 or None, 30, "the older Vault")
     keys.workloads.wait_condition(keys.namespace, keys.name, "KeyReady", "False", "KeyReplaced", deadline=30)
     keys.annotate(rotate="must wait", resync="look again")
     eventually(keys.lab, lambda: keys.status.get("resync") == "look again" or None, 10, "another look")
     assert keys.key["latest_version"] == 1
-    raft(keys.lab, "POST", "snapshot-force", newer)
+    raft(keys.lab.vault, "POST", "snapshot-force", newer)
     eventually(keys.lab, lambda: keys.key["latest_version"] >= 2 or None, 30, "the newer Vault")
     # What waited goes on, with the key that was there.
     keys.wait_version(3, deadline=45)
     assert keys.plaintexts(keys.secret()) == plain
-
-
-def raft(lab: Lab, method: str, what: str, body: bytes | None = None) -> bytes:
-    """A snapshot of the whole Vault, or its restoration."""
-    connection = http.client.HTTPConnection(urlsplit(lab.vault_address).netloc, timeout=30)
-    try:
-        headers = {"X-Vault-Token": lab.vault_root_token}
-        connection.request(method, f"/v1/sys/storage/raft/{what}", body, headers)
-        answer = connection.getresponse()
-        assert answer.status < 300
-        return answer.read()
-    finally:
-        connection.close()

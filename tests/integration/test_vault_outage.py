@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lab import Lab, RequestFailed
+from lab import Lab
 from secureai_operator import names
 from secureai_operator.api.resources import NETWORK_POLICIES, SECRETS
 from tests.fixtures_operator import SharedOperator, Workloads
@@ -28,6 +28,7 @@ from tests.integration.outages import (
     without_role,
 )
 from tests.integration.vault_identity import PKI, TRANSIT, vault_name
+from tests.integration.vault_reads import found_in
 from tests.product import Product
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("operator")]
@@ -224,13 +225,7 @@ def test_a_vault_that_limits_is_not_asked_faster_than_it_answers(
 
 
 def key(lab: Lab, name: str) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = lab.vault_request("GET", f"{TRANSIT}/keys/{name}")["data"]
-    except RequestFailed as error:
-        if error.status == 404:
-            return None
-        raise
-    return found
+    return found_in(lab.vault, f"{TRANSIT}/keys/{name}")
 
 
 def test_a_lost_key_is_named_and_never_made_anew(

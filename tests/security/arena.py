@@ -30,6 +30,7 @@ from tests.integration.audits import Audit, KubeRequest
 from tests.integration.crd_objects import Answer, Cause, Json, path, policy, workload
 from tests.integration.installation import IN_FORCE_SECONDS
 from tests.integration.vault_identity import AUTH, PKI, TRANSIT, vault_name
+from tests.integration.vault_reads import found_in
 from tests.product import Product
 
 SETTLED_SECONDS = 60.0
@@ -204,13 +205,7 @@ class Arena:
     def in_vault(self, kind: str, name: str, namespace: str = "") -> Json | None:
         """What Vault holds of that name, or None."""
         where = f"{_PLACES[kind]}/{vault_name(namespace or self.namespace, name)}"
-        try:
-            found: Json = self.lab.vault_request("GET", where)["data"]
-        except RequestFailed as error:
-            if error.status == 404:
-                return None
-            raise
-        return found
+        return found_in(self.lab.vault, where)
 
     def objects(self, name: str) -> list[Json]:
         """What there is of a workload's own objects, by their owner."""
