@@ -20,7 +20,7 @@ from secureai_operator.api.resources import (
     KEY_ROTATION_POLICIES,
     LEASES,
     PODS,
-    Resource,
+    SECURE_AI_WORKLOADS,
 )
 from secureai_operator.cli import client, report_parts
 from secureai_operator.cli.completers import completed_by, workload_names
@@ -31,7 +31,7 @@ from secureai_operator.cli.output import Mark, Word, print_json, print_line, str
 from secureai_operator.cli.selected import workloads
 from secureai_operator.cli.tree import as_json, look
 from secureai_operator.cli.why import diagnose
-from secureai_operator.cli.workloads import WorkloadView
+from secureai_operator.cli.workloads import WorkloadView, view
 from secureai_operator.clients.kube_user import Json
 from secureai_operator.errors import OperatorError
 
@@ -108,7 +108,10 @@ def collected(cluster: client.Cluster, arguments: argparse.Namespace) -> Iterato
     for workload in found:
         where = client.Cluster(cluster.kube, workload.namespace)
         folder = f"workloads/{workload.namespace}/{workload.name}"
-        yield Part(f"{folder}/workload.json", _text(report_parts.custom_resource(dict(workload.raw))))
+        yield Part(
+            f"{folder}/workload.json",
+            _text(report_parts.custom_resource(workload.raw, SECURE_AI_WORKLOADS.kind)),
+        )
         yield Part(f"{folder}/why.json", _text(asdict(diagnose(workload, leader))))
         yield _part(f"{folder}/tree.json", partial(_tree, where, workload.name))
 
@@ -118,11 +121,10 @@ def _tree(cluster: client.Cluster, name: str) -> Json:
 
 
 def _selected(cluster: client.Cluster, arguments: argparse.Namespace) -> list[WorkloadView]:
-    found = workloads(cluster, everywhere=arguments.all_namespaces)
     if arguments.names:
-        for name in arguments.names:
-            client.find_workload(cluster, name)
-        found = [one for one in found if one.name in arguments.names]
+        found = [view(client.find_workload(cluster, name)) for name in dict.fromkeys(arguments.names)]
+    else:
+        found = workloads(cluster, everywhere=arguments.all_namespaces)
     if len(found) > WORKLOADS_MAX:
         raise CliError(
             f"{len(found)} workloads: a report holds {WORKLOADS_MAX}; name some, or a namespace", USAGE
@@ -174,16 +176,12 @@ def _of_the_namespace(cluster: client.Cluster, namespace: str) -> Iterator[Part]
     kube, folder = cluster.kube, f"namespaces/{namespace}"
 
     def policies() -> list[Json]:
-        return [
-            report_parts.custom_resource(one) for one in _listed(cluster, KEY_ROTATION_POLICIES, namespace)
-        ]
+        kind = KEY_ROTATION_POLICIES.kind
+        listed = kube.list(KEY_ROTATION_POLICIES, namespace)
+        return [report_parts.custom_resource(one, kind) for one in listed]
 
     yield _part(f"{folder}/policies.json", policies)
     yield _part(f"{folder}/events.json", lambda: report_parts.events(kube.list(EVENTS, namespace)))
-
-
-def _listed(cluster: client.Cluster, res: Resource, namespace: str) -> list[Json]:
-    return [{"kind": res.kind, **one} for one in cluster.kube.list(res, namespace)]
 
 
 def _part(name: str, make: Callable[[], Any]) -> Part:

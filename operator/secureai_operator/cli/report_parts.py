@@ -39,7 +39,7 @@ _POD = ("phase", "reason", "startTime", "conditions")
 _STATE = ("name", "image", "imageID", "ready", "restartCount", "state", "lastState")
 
 
-def custom_resource(raw: Json) -> Json:
+def custom_resource(raw: Mapping[str, Any], kind: str) -> Json:
     """A SecureAIWorkload or a KeyRotationPolicy: spec, status, and of the annotations those that ask something of us.
 
     Whatever else people annotate may be anything; who wrote which field explains no state.
@@ -48,7 +48,7 @@ def custom_resource(raw: Json) -> Json:
     ours = {key: value for key, value in annotations.items() if key.startswith(_OURS)}
     metadata = {**_some(raw["metadata"], _METADATA), "annotations": ours}
     return {
-        "kind": raw.get("kind", ""),
+        "kind": kind,
         "metadata": metadata,
         "spec": raw.get("spec"),
         "status": raw.get("status"),

@@ -26,7 +26,7 @@ def test_of_a_custom_resource_only_our_own_annotations_are_told() -> None:
         "annotations": {"secureai.dev/rotate": "now", "team.example/password": "hunter2"},
         "managedFields": [{"manager": "kubectl"}],
     }
-    told = report_parts.custom_resource(raw)
+    told = report_parts.custom_resource(raw, "SecureAIWorkload")
     assert told["metadata"]["annotations"] == {"secureai.dev/rotate": "now"}
     assert "managedFields" not in told["metadata"]
     assert told["status"] == raw["status"]
