@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from secureai_operator import names
-from secureai_operator.cli.client import add_output_flag, has_vault_access
+from secureai_operator.cli.client import add_kubeconfig_flags, add_output_flag, has_vault_access
 from secureai_operator.cli.exits import OK, USAGE, CliError
 from secureai_operator.cli.output import print_line
 from secureai_operator.core.rotation.audit import TEXTS, Reading, Refusal
@@ -94,10 +94,7 @@ def _add_follow_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not tell of batches in which something was refused: the log does not say why",
     )
-    parser.add_argument(
-        "--kubeconfig", metavar="FILE", help="kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)"
-    )
-    parser.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+    add_kubeconfig_flags(parser)
 
 
 def _add_report_flags(parser: argparse.ArgumentParser) -> None:

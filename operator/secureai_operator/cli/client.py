@@ -32,11 +32,15 @@ def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
     """`-n`, `--kubeconfig`, `--context` and `-o`, with kubectl's meanings."""
     namespace = parser.add_argument("-n", "--namespace", help="namespace (default: the context's)")
     completed_by(namespace, namespace_names)
+    add_kubeconfig_flags(parser)
+    add_output_flag(parser)
+
+
+def add_kubeconfig_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kubeconfig", metavar="FILE", help="kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)"
     )
     parser.add_argument("--context", help="context of the kubeconfig (default: its current one)")
-    add_output_flag(parser)
 
 
 def add_output_flag(parser: argparse.ArgumentParser) -> None:
@@ -54,9 +58,14 @@ def connected(arguments: argparse.Namespace) -> Iterator[Cluster]:
     """The cluster that the flags name, for the length of the `with` block."""
     with KubeUser.connect(arguments.kubeconfig, arguments.context) as kube:
         namespace = arguments.namespace or kube.namespace
-        if not _NAME.fullmatch(namespace):
+        if not is_namespace(namespace):
             raise CliError("the namespace is not a valid name", USAGE)
         yield Cluster(kube, namespace)
+
+
+def is_namespace(name: str) -> bool:
+    """Whether a namespace may have the name."""
+    return _NAME.fullmatch(name) is not None
 
 
 def find_workload(cluster: Cluster, name: str) -> Json:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import re
 import signal
 from typing import Any
 
+from secureai_operator.cli.client import add_kubeconfig_flags, is_namespace
 from secureai_operator.cli.exits import OK, USAGE, CliError
 from secureai_operator.clients.kube_user import KubeUser
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PORT_MAX = 65535
 
 
@@ -28,14 +27,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-n", "--namespace", help="only this namespace (default: all of them)")
     parser.add_argument("--port", type=int, default=0, metavar="P", help="port (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
-    parser.add_argument(
-        "--kubeconfig", metavar="FILE", help="kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)"
-    )
-    parser.add_argument("--context", help="context of the kubeconfig (default: its current one)")
+    add_kubeconfig_flags(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.namespace is not None and not _NAME.fullmatch(arguments.namespace):
+    if arguments.namespace is not None and not is_namespace(arguments.namespace):
         raise CliError("the namespace is not a valid name", USAGE)
     if not 0 <= arguments.port <= _PORT_MAX:
         raise CliError(f"--port is a number from 0 to {_PORT_MAX}", USAGE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +13,7 @@ from typing import TypeVar
 
 from secureai_operator.api.resources import EVENTS, KEY_ROTATION_POLICIES
 from secureai_operator.cli import selected, tree
-from secureai_operator.cli.client import Cluster
+from secureai_operator.cli.client import Cluster, is_namespace
 from secureai_operator.cli.exits import CliError
 from secureai_operator.cli.operator_lease import Leadership, leadership
 from secureai_operator.cli.output import utc_now
@@ -31,7 +30,6 @@ FRESH_SECONDS = 1.0
 """Pages that are asked for together, or again by a filter, are made from the same list."""
 _WAITING_MAX = 16
 _END_SECONDS = 0.5
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class OneAtATime:
@@ -90,7 +88,7 @@ class ClusterSource:
     async def workload(self, namespace: str, name: str) -> Detail:
         if self._namespace not in (None, namespace):
             raise Unanswered(NOT_SHOWN)
-        if not _NAME.fullmatch(namespace):
+        if not is_namespace(namespace):
             raise Unanswered(absent("That is not the name of a namespace."))
         return await self._line.ask(lambda: self._look(namespace, name))
 
