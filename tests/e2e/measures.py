@@ -35,11 +35,23 @@ class Measures:
 
     def markdown(self, reports: Sequence[pytest.TestReport]) -> str:
         """The whole of RESULTS.md."""
-        lines = [
-            "# What the last run of `make e2e` found",
-            "",
+        explained = (
             "Written by that run; the explanations are in [docs/quarantine.md](../../docs/quarantine.md) and",
             "[docs/e2e.md](../../docs/e2e.md).",
+        )
+        tests = (
+            "| test | outcome | seconds |",
+            "|---|---|---:|",
+            *(f"| {_sentence(report)} | {report.outcome} | {report.duration:.1f} |" for report in reports),
+        )
+        return self.document("e2e", explained, tests)
+
+    def document(self, target: str, explained: Sequence[str], tests: Sequence[str]) -> str:
+        """What was measured by a make target, on which machine and commit, above the table of its tests."""
+        lines = [
+            f"# What the last run of `make {target}` found",
+            "",
+            *explained,
             "",
             f"- Date: {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
             f"- Machine: {machine()}",
@@ -49,9 +61,7 @@ class Measures:
             "|---|---|",
             *(f"| {measure.what} | {measure.value} |" for measure in self.found),
             "",
-            "| test | outcome | seconds |",
-            "|---|---|---:|",
-            *(f"| {_sentence(report)} | {report.outcome} | {report.duration:.1f} |" for report in reports),
+            *tests,
             "",
         ]
         return "\n".join(lines)

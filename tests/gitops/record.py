@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 
 import pytest
 
-from tests.e2e.measures import Measures, commit, machine
+from tests.e2e.measures import Measures
 
 
 def markdown(measures: Measures, reports: Sequence[pytest.TestReport]) -> str:
@@ -16,28 +15,16 @@ def markdown(measures: Measures, reports: Sequence[pytest.TestReport]) -> str:
     for report in reports:
         name = report.nodeid.rpartition("::")[2].partition("[")[0].removeprefix("test_").replace("_", " ")
         rows.setdefault(name, []).append(report)
-    lines = [
-        "# What the last run of `make gitops` found",
-        "",
-        "Written by that run; the explanations are in [docs/argocd.md](../../docs/argocd.md).",
-        "",
-        f"- Date: {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
-        f"- Machine: {machine()}",
-        f"- Commit: {commit()}",
-        "",
-        "| measured | value |",
-        "|---|---|",
-        *(f"| {measure.what} | {measure.value} |" for measure in measures.found),
-        "",
+    explained = ("Written by that run; the explanations are in [docs/argocd.md](../../docs/argocd.md).",)
+    tests = (
         "| test | rows | outcome | seconds |",
         "|---|---:|---|---:|",
         *(
             f"| {name} | {len(found)} | {_outcome(found)} | {_seconds(found):.1f} |"
             for name, found in rows.items()
         ),
-        "",
-    ]
-    return "\n".join(lines)
+    )
+    return measures.document("gitops", explained, tests)
 
 
 def _outcome(reports: Sequence[pytest.TestReport]) -> str:
