@@ -13,23 +13,12 @@ from secureai_operator.ui import html
 from secureai_operator.ui.server import UiServer
 from secureai_operator.ui.troubles import BUSY
 from tests.unit.ui.chromium import Chromium, Tab, installed
-from tests.unit.ui.samples import PlainSource, showcase
+from tests.unit.ui.samples import PlainSource
 
 ROWS = "[...document.querySelectorAll('#workloads tbody tr')].filter(row => !row.hidden).length"
 PRESSED = "document.getElementById('refresh').getAttribute('aria-pressed')"
 
 pytestmark = pytest.mark.skipif(installed() is None, reason="there is no Chromium on this machine")
-
-
-@pytest.fixture
-def source() -> PlainSource:
-    return PlainSource(showcase())
-
-
-@pytest.fixture
-async def server(source: PlainSource) -> AsyncIterator[UiServer]:
-    async with UiServer(source) as running:
-        yield running
 
 
 @pytest.fixture

@@ -26,17 +26,6 @@ ASSETS = ("static/ui.css", "static/ui.js", "static/icon.svg")
 
 
 @pytest.fixture
-def source() -> PlainSource:
-    return PlainSource(showcase())
-
-
-@pytest.fixture
-async def server(source: PlainSource) -> AsyncIterator[UiServer]:
-    async with UiServer(source) as running:
-        yield running
-
-
-@pytest.fixture
 async def client() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
